@@ -1,0 +1,1 @@
+"""The contract `smoothcore.v1`: messages and stubs."""

@@ -1,0 +1,1 @@
+"""The server of Smooth Core. The composition root is `smoothcore_server.bootstrap`."""

@@ -1,0 +1,1 @@
+"""SQL: models, transactions, repositories, the change log."""

@@ -1,0 +1,77 @@
+"""What crosses organizations: for the server itself and the operator, never for a caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from smoothcore_server.domain.principal import ApiKey
+from smoothcore_server.store import models, nouns
+from smoothcore_server.store.change_log import GENESIS
+from smoothcore_server.store.transaction import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationHead:
+    """Where the change log of an organization stands."""
+
+    organization: str
+    revision: int
+    chain_hash: bytes
+
+
+def timeline(connection: Connection) -> str | None:
+    """The id of this database's history; None before the first start."""
+    found: str | None = connection.execute(select(models.instance.c.timeline)).scalar()
+    return found
+
+
+def create_instance(connection: Connection, now: datetime) -> str:
+    """Begin a history, at the first start."""
+    made = new_id()
+    connection.execute(models.instance.insert().values(id=1, timeline=made, create_time=now))
+    return made
+
+
+def create_organization(
+    connection: Connection, organization: str, display_name: str, now: datetime
+) -> None:
+    """Make an organization with an empty change log."""
+    connection.execute(
+        models.organization.insert().values(
+            id=organization,
+            uid=new_id(),
+            display_name=display_name,
+            revision=0,
+            commit_time=now,
+            chain_hash=GENESIS,
+            create_time=now,
+        )
+    )
+
+
+def organizations(connection: Connection) -> list[OrganizationHead]:
+    """All organizations and the heads of their logs."""
+    c = models.organization.c
+    query = select(c.id, c.revision, c.chain_hash).order_by(c.id)
+    return [OrganizationHead(*row) for row in connection.execute(query)]
+
+
+def find_api_key(connection: Connection, key_id: str) -> tuple[str, ApiKey] | None:
+    """An API key and its organization, by the key's id alone."""
+    query = select(models.api_key).where(models.api_key.c.id == key_id)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    mapper = nouns.MAPPERS[nouns.API_KEY.resource_type]
+    key: ApiKey = mapper.from_row(row)
+    return row["organization_id"], key
+
+
+def machines_gone_stale(connection: Connection, now: datetime) -> list[tuple[str, str]]:
+    """(organization, machine id) of those whose readiness passing time has overtaken."""
+    c = models.readiness.c
+    query = select(c.organization_id, c.machine_id).where(c.stale_at <= now)
+    return [(row[0], row[1]) for row in connection.execute(query)]

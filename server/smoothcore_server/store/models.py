@@ -1,0 +1,363 @@
+"""The tables. Every key begins with the organization; truth is relational and plain to read.
+
+A length has two columns: ``diameter`` holds what its source printed ("0.375 in"), and
+``diameter_mm`` the same in millimetres. Parts of a resource that are only ever read whole (the
+tools of a program, a report) are JSON. Columns carry the names of the domain's fields, which is
+how `smoothcore_server.store.mapping` finds them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+from smoothcore_server.store.types import UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _key(name: str) -> Column[str]:
+    return Column(name, Text, primary_key=True)
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
+def _length(name: str) -> list[Column[Any]]:
+    return [Column(name, Text), Column(f"{name}_mm", Float(53))]
+
+
+def _meta() -> list[Column[Any]]:
+    return [
+        _text("uid"),
+        Column("revision", BigInteger, nullable=False),
+        Column("create_time", UtcDateTime, nullable=False),
+        Column("update_time", UtcDateTime, nullable=False),
+    ]
+
+
+def _of_organization() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["organization_id"], ["organization.id"])
+
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # Changes with every restore: tokens of another history are refused by it.
+    _text("timeline"),
+    Column("create_time", UtcDateTime, nullable=False),
+)
+
+organization = Table(
+    "organization",
+    metadata,
+    _key("id"),
+    _text("uid"),
+    _text("display_name"),
+    # Head of the change log. A write transaction locks this row first.
+    Column("revision", BigInteger, nullable=False),
+    Column("commit_time", UtcDateTime, nullable=False),
+    Column("chain_hash", LargeBinary, nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+)
+
+machine = Table(
+    "machine",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    *_meta(),
+    _text("display_name"),
+    _text("kind"),
+    _text("tool_change"),
+    _text("controller"),
+    _text("length_unit"),
+    Column("diameter_meaning", Text),
+    Column("confirmed", Boolean, nullable=False),
+    _text("length_reference"),
+    _text("minimum_assurance"),
+    Column("staleness_limit", Float(53), nullable=False),
+    *_length("wear_band"),
+    _text("table_state"),
+    _text("table_state_reason"),
+    _of_organization(),
+)
+
+machine_status = Table(
+    "machine_status",
+    metadata,
+    _key("organization_id"),
+    _key("machine_id"),
+    Column("last_seen_time", UtcDateTime, nullable=False),
+    Column("table_read_time", UtcDateTime),
+    ForeignKeyConstraint(
+        ["organization_id", "machine_id"],
+        ["machine.organization_id", "machine.id"],
+        ondelete="CASCADE",
+    ),
+)
+
+tool_table_entry = Table(
+    "tool_table_entry",
+    metadata,
+    _key("organization_id"),
+    _key("machine_id"),
+    _key("address"),
+    # The address with every run of digits padded, so that T2 sorts before T10.
+    _text("address_order"),
+    *_meta(),
+    Column("tool_number", Integer),
+    Column("pocket", Integer),
+    *_length("length_geometry"),
+    *_length("length_wear"),
+    *_length("diameter_geometry"),
+    *_length("diameter_wear"),
+    *[column for axis in "xyzuvw" for column in _length(axis)],
+    Column("a_deg", Float(53)),
+    Column("b_deg", Float(53)),
+    Column("c_deg", Float(53)),
+    Column("front_angle_deg", Float(53)),
+    Column("back_angle_deg", Float(53)),
+    Column("orientation", Integer),
+    Column("unreadable", JSON, nullable=False),
+    _text("description"),
+    _text("state"),
+    _text("state_reason"),
+    Column("read_time", UtcDateTime, nullable=False),
+    _text("read_from"),
+    _text("reporter"),
+    _text("source_text"),
+    ForeignKeyConstraint(
+        ["organization_id", "machine_id"], ["machine.organization_id", "machine.id"]
+    ),
+    Index(None, "organization_id", "machine_id", "address_order"),
+)
+
+tool = Table(
+    "tool",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    *_meta(),
+    _text("display_name"),
+    Column("kind", Text),
+    *_length("diameter"),
+    *_length("corner_radius"),
+    *_length("flute_length"),
+    *_length("length_below_holder"),
+    *_length("overall_length"),
+    *_length("shank_diameter"),
+    Column("flute_count", Integer),
+    Column("point_angle_deg", Float(53)),
+    _text("manufacturer"),
+    _text("product_id"),
+    _text("serial_number"),
+    _text("condition"),
+    _text("condition_reason"),
+    _of_organization(),
+)
+
+OPEN = text("state <> 'ENDED'")
+
+binding = Table(
+    "binding",
+    metadata,
+    _key("organization_id"),
+    _key("machine_id"),
+    _key("id"),
+    *_meta(),
+    _text("address"),
+    _text("tool_id"),
+    _text("state"),
+    _text("state_reason"),
+    Column("start_time", UtcDateTime, nullable=False),
+    Column("end_time", UtcDateTime),
+    *_length("confirmed_length"),
+    *_length("confirmed_diameter"),
+    ForeignKeyConstraint(
+        ["organization_id", "machine_id"], ["machine.organization_id", "machine.id"]
+    ),
+    # At most one open binding per entry, and a tool is in one place.
+    Index(
+        "uq_binding_open_entry",
+        "organization_id",
+        "machine_id",
+        "address",
+        unique=True,
+        sqlite_where=OPEN,
+        postgresql_where=OPEN,
+    ),
+    Index(
+        "uq_binding_open_tool",
+        "organization_id",
+        "tool_id",
+        unique=True,
+        sqlite_where=OPEN,
+        postgresql_where=OPEN,
+    ),
+)
+
+program = Table(
+    "program",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    *_meta(),
+    _text("display_name"),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("contents", JSON, nullable=False),
+    _of_organization(),
+)
+
+program_content = Table(
+    "program_content",
+    metadata,
+    _key("organization_id"),
+    _key("program_id"),
+    # zlib, at its default level: NC programs shrink to about a fifth.
+    Column("content", LargeBinary, nullable=False),
+    ForeignKeyConstraint(
+        ["organization_id", "program_id"],
+        ["program.organization_id", "program.id"],
+        ondelete="CASCADE",
+    ),
+)
+
+ACTIVE = text("state = 'ACTIVE'")
+
+job = Table(
+    "job",
+    metadata,
+    _key("organization_id"),
+    _key("machine_id"),
+    _key("id"),
+    *_meta(),
+    _text("program_id"),
+    _text("display_name"),
+    _text("state"),
+    Column("activate_time", UtcDateTime),
+    Column("end_time", UtcDateTime),
+    ForeignKeyConstraint(
+        ["organization_id", "machine_id"], ["machine.organization_id", "machine.id"]
+    ),
+    ForeignKeyConstraint(
+        ["organization_id", "program_id"], ["program.organization_id", "program.id"]
+    ),
+    Index(
+        "uq_job_active",
+        "organization_id",
+        "machine_id",
+        unique=True,
+        sqlite_where=ACTIVE,
+        postgresql_where=ACTIVE,
+    ),
+)
+
+readiness = Table(
+    "readiness",
+    metadata,
+    _key("organization_id"),
+    _key("machine_id"),
+    *_meta(),
+    _text("state"),
+    _text("job_id"),
+    _text("program_id"),
+    _text("program_display_name"),
+    Column("report", JSON, nullable=False),
+    Column("stale_at", UtcDateTime),
+    ForeignKeyConstraint(
+        ["organization_id", "machine_id"], ["machine.organization_id", "machine.id"]
+    ),
+    Index(None, "stale_at"),
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    *_meta(),
+    _text("display_name"),
+    Column("permissions", JSON, nullable=False),
+    Column("machines", JSON, nullable=False),
+    _text("client"),
+    Column("expire_time", UtcDateTime),
+    Column("revoke_time", UtcDateTime),
+    Column("secret_hash", LargeBinary, nullable=False),
+    _of_organization(),
+    # A credential is looked up by its id alone: it says which organization it belongs to.
+    Index("uq_api_key_id", "id", unique=True),
+)
+
+change_set = Table(
+    "change_set",
+    metadata,
+    _key("organization_id"),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    _text("id"),
+    Column("time", UtcDateTime, nullable=False),
+    _text("actor"),
+    _text("client"),
+    _text("method"),
+    _text("request_id"),
+    Column("change_count", Integer, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("chain_hash", LargeBinary, nullable=False),
+    _of_organization(),
+)
+
+change = Table(
+    "change",
+    metadata,
+    _key("organization_id"),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("ordinal", Integer, primary_key=True, autoincrement=False),
+    _text("type"),
+    _text("name"),
+    _text("machine_id"),
+    _text("kind"),
+    Column("before", LargeBinary),
+    Column("after", LargeBinary),
+    ForeignKeyConstraint(
+        ["organization_id", "revision"], ["change_set.organization_id", "change_set.revision"]
+    ),
+    Index(None, "organization_id", "name", "revision"),
+)
+
+request = Table(
+    "request",
+    metadata,
+    _key("organization_id"),
+    _key("principal"),
+    _key("method"),
+    _key("request_id"),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("reply", LargeBinary, nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+    _of_organization(),
+    Index(None, "create_time"),
+)

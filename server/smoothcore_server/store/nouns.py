@@ -1,0 +1,106 @@
+"""Which resource stands in which table, under which key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smoothcore_server.domain.binding import Binding
+from smoothcore_server.domain.change import ResourceType
+from smoothcore_server.domain.job import Job
+from smoothcore_server.domain.machine import Machine
+from smoothcore_server.domain.principal import ApiKey
+from smoothcore_server.domain.program import Program
+from smoothcore_server.domain.readiness import Readiness
+from smoothcore_server.domain.tool import Tool
+from smoothcore_server.domain.tool_table import ToolTableEntry, escape_address
+from smoothcore_server.store import models
+from smoothcore_server.store.mapping import RowMapper
+from smoothcore_server.store.repository import Noun, address_order
+
+MACHINE: Noun[Machine] = Noun(
+    resource_type=ResourceType.MACHINE,
+    cls=Machine,
+    table=models.machine,
+    key=("id",),
+    order=("id",),
+    name_of="machines/{}".format,
+    machine_of=lambda machine: machine.id,
+)
+TOOL_TABLE_ENTRY: Noun[ToolTableEntry] = Noun(
+    resource_type=ResourceType.TOOL_TABLE_ENTRY,
+    cls=ToolTableEntry,
+    table=models.tool_table_entry,
+    key=("machine_id", "address"),
+    order=("address_order", "address"),
+    name_of=lambda machine, address: (
+        f"machines/{machine}/toolTableEntries/{escape_address(address)}"
+    ),
+    machine_of=lambda entry: entry.machine_id,
+    derived=lambda entry: {"address_order": address_order(entry.address)},
+)
+TOOL: Noun[Tool] = Noun(
+    resource_type=ResourceType.TOOL,
+    cls=Tool,
+    table=models.tool,
+    key=("id",),
+    order=("id",),
+    name_of="tools/{}".format,
+)
+BINDING: Noun[Binding] = Noun(
+    resource_type=ResourceType.BINDING,
+    cls=Binding,
+    table=models.binding,
+    key=("machine_id", "id"),
+    order=("create_time", "id"),
+    name_of="machines/{}/bindings/{}".format,
+    machine_of=lambda binding: binding.machine_id,
+)
+PROGRAM: Noun[Program] = Noun(
+    resource_type=ResourceType.PROGRAM,
+    cls=Program,
+    table=models.program,
+    key=("id",),
+    order=("create_time", "id"),
+    name_of="programs/{}".format,
+)
+JOB: Noun[Job] = Noun(
+    resource_type=ResourceType.JOB,
+    cls=Job,
+    table=models.job,
+    key=("machine_id", "id"),
+    order=("create_time", "id"),
+    name_of="machines/{}/jobs/{}".format,
+    machine_of=lambda job: job.machine_id,
+)
+READINESS: Noun[Readiness] = Noun(
+    resource_type=ResourceType.READINESS,
+    cls=Readiness,
+    table=models.readiness,
+    key=("machine_id",),
+    order=("machine_id",),
+    name_of="machines/{}/readiness".format,
+    machine_of=lambda readiness: readiness.machine_id,
+)
+API_KEY: Noun[ApiKey] = Noun(
+    resource_type=ResourceType.API_KEY,
+    cls=ApiKey,
+    table=models.api_key,
+    key=("id",),
+    order=("create_time", "id"),
+    name_of="apiKeys/{}".format,
+)
+
+NOUNS: tuple[Noun[Any], ...] = (
+    MACHINE,
+    TOOL_TABLE_ENTRY,
+    TOOL,
+    BINDING,
+    PROGRAM,
+    JOB,
+    READINESS,
+    API_KEY,
+)
+
+MAPPERS: dict[ResourceType, RowMapper[Any]] = {
+    noun.resource_type: RowMapper(noun.cls) for noun in NOUNS
+}

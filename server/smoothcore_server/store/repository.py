@@ -1,0 +1,249 @@
+"""Reading and writing resources. Every write is recorded for the change log: there is no other."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, func, literal, select, tuple_
+
+from smoothcore_server.domain.change import ChangeKind, ResourceType
+from smoothcore_server.domain.errors import AbortedError, AlreadyExistsError, ErrorReason, not_found
+from smoothcore_server.domain.resource import Meta
+from smoothcore_server.store.mapping import Row, RowMapper
+
+if TYPE_CHECKING:
+    from smoothcore_server.store.transaction import Reader, Transaction
+
+
+class Resource(Protocol):
+    """What all resources have."""
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+
+    @property
+    def meta(self) -> Meta:
+        """Identity and version."""
+
+
+R = TypeVar("R", bound=Resource)
+
+
+@dataclass(frozen=True)
+class Noun(Generic[R]):
+    """How one type of resource is stored."""
+
+    resource_type: ResourceType
+    cls: type[R]
+    table: Table
+    key: tuple[str, ...]
+    """Columns that, behind the organization, are the primary key."""
+    order: tuple[str, ...]
+    """Columns that lists are ordered by; unique within what is listed."""
+    name_of: Callable[..., str]
+    """The resource name of a key."""
+    machine_of: Callable[[R], str] = lambda _resource: ""
+    """The machine a resource belongs to."""
+    derived: Callable[[R], Row] = lambda _resource: {}
+    """Columns that no field has."""
+
+
+class Repository(Generic[R]):
+    """The resources of one type in one organization."""
+
+    def __init__(self, reader: Reader, noun: Noun[R], mapper: RowMapper[R]) -> None:
+        self._reader = reader
+        self._noun = noun
+        self._mapper = mapper
+
+    def find(self, *key: str) -> R | None:
+        """The resource of this key, or None."""
+        return self.first(self._where_key(key))
+
+    def get(self, *key: str) -> R:
+        """The resource of this key; raises NotFoundError."""
+        found = self.find(*key)
+        if found is None:
+            raise not_found(self._noun.name_of(*key))
+        return found
+
+    def first(self, *conditions: ColumnElement[bool]) -> R | None:
+        """One resource that fulfils the conditions, or None."""
+        found = self.where(*conditions, limit=1)
+        return found[0] if found else None
+
+    def where(self, *conditions: ColumnElement[bool], limit: int | None = None) -> list[R]:
+        """The resources that fulfil the conditions, in list order."""
+        query = self._select().where(*conditions).order_by(*self._order()).limit(limit)
+        rows = self._reader.connection.execute(query).mappings()
+        return [self._mapper.from_row(row) for row in rows]
+
+    def page(
+        self, *conditions: ColumnElement[bool], after: Sequence[Any] | None, limit: int
+    ) -> list[tuple[R, list[Any]]]:
+        """Resources in list order behind a key, each with the key to go on behind it."""
+        query = self._select().where(*conditions).order_by(*self._order()).limit(limit)
+        if after is not None:
+            query = query.where(self._behind(after))
+        rows = self._reader.connection.execute(query).mappings()
+        return [
+            (self._mapper.from_row(row), [row[column] for column in self._noun.order])
+            for row in rows
+        ]
+
+    def count(self, *conditions: ColumnElement[bool]) -> int:
+        """How many resources fulfil the conditions."""
+        query = select(func.count()).select_from(self._noun.table).where(self._mine(), *conditions)
+        return self._reader.connection.execute(query).scalar_one()
+
+    @property
+    def c(self) -> Any:
+        """The columns, for conditions."""
+        return self._noun.table.c
+
+    def _mine(self) -> ColumnElement[bool]:
+        mine: ColumnElement[bool] = self._noun.table.c.organization_id == self._reader.organization
+        return mine
+
+    def _select(self) -> Select[Any]:
+        return select(self._noun.table).where(self._mine())
+
+    def _order(self) -> list[ColumnElement[Any]]:
+        return [self._noun.table.c[column] for column in self._noun.order]
+
+    def _where_key(self, key: Sequence[str]) -> ColumnElement[bool]:
+        columns = self._noun.table.c
+        return and_(
+            *[columns[name] == part for name, part in zip(self._noun.key, key, strict=True)]
+        )
+
+    def _behind(self, after: Sequence[Any]) -> ColumnElement[bool]:
+        order = self._order()
+        # Typed, or a driver would print a time in a form of its own.
+        values = [literal(value, column.type) for value, column in zip(after, order, strict=True)]
+        behind: ColumnElement[bool] = tuple_(*order) > tuple_(*values)
+        return behind
+
+
+class WritableRepository(Repository[R]):
+    """A repository within a write transaction. What it writes stands in the change set."""
+
+    _reader: Transaction
+
+    def insert(self, resource: R) -> R:
+        """Add a new resource; raises AlreadyExistsError."""
+        if self._exists(resource):
+            raise AlreadyExistsError(
+                ErrorReason.RESOURCE_EXISTS,
+                f"{resource.name} exists already; choose another id",
+                resource=resource.name,
+            )
+        return self.insert_many([resource])[0]
+
+    def insert_many(self, resources: Iterable[R]) -> list[R]:
+        """Add resources whose keys are known to be free."""
+        made = [self._stamped(resource, new=True) for resource in resources]
+        if made:
+            rows = [self._row(resource) for resource in made]
+            self._reader.connection.execute(self._noun.table.insert(), rows)
+        for resource in made:
+            self._record(ChangeKind.CREATED, None, resource)
+        return made
+
+    def update(self, before: R, after: R, etag: str = "") -> R:
+        """Replace a resource; one that is the same as before is no change.
+
+        Raises AbortedError if ``etag`` is given and not that of ``before``.
+        """
+        check_etag(before, etag)
+        if before == after:
+            return before
+        return self.update_many([(before, after)])[0]
+
+    def update_many(self, pairs: Sequence[tuple[R, R]]) -> list[R]:
+        """Replace resources that are known to differ from before."""
+        if not pairs:
+            return []
+        made = [self._stamped(after, new=False) for _, after in pairs]
+        keys = ("organization_id", *self._noun.key)
+        columns = self._noun.table.c
+        statement = self._noun.table.update().where(
+            *[columns[name] == bindparam(f"key_{name}") for name in keys]
+        )
+        rows = []
+        for resource in made:
+            row = self._row(resource)
+            rows.append({**{f"key_{name}": row.pop(name) for name in keys}, **row})
+        self._reader.connection.execute(statement, rows)
+        for (before, _), resource in zip(pairs, made, strict=True):
+            self._record(ChangeKind.UPDATED, before, resource)
+        return made
+
+    def touch(self, resource: R) -> None:
+        """Store what is volatile about a resource: no revision, no change, no event."""
+        row = self._row(resource)
+        key = [row[name] for name in self._noun.key]
+        self._reader.connection.execute(
+            self._noun.table.update().where(self._mine(), self._where_key(key)).values(row)
+        )
+
+    def delete(self, resource: R, etag: str = "") -> None:
+        """Remove a resource; its tombstone stays in the log.
+
+        Raises AbortedError if ``etag`` is given and not the resource's.
+        """
+        check_etag(resource, etag)
+        row = self._row(resource)
+        key = [row[name] for name in self._noun.key]
+        self._reader.connection.execute(
+            self._noun.table.delete().where(self._mine(), self._where_key(key))
+        )
+        self._record(ChangeKind.DELETED, resource, None)
+
+    def _exists(self, resource: R) -> bool:
+        row = self._row(resource)
+        return self.find(*[row[name] for name in self._noun.key]) is not None
+
+    def _row(self, resource: R) -> Row:
+        row = self._mapper.to_row(resource) | self._noun.derived(resource)
+        row["organization_id"] = self._reader.organization
+        return row
+
+    def _stamped(self, resource: R, *, new: bool) -> R:
+        return dataclasses.replace(resource, meta=self._reader.stamp(resource.meta, new=new))  # type: ignore[type-var]
+
+    def _record(self, kind: ChangeKind, before: R | None, after: R | None) -> None:
+        resource = after if after is not None else before
+        assert resource is not None
+        self._reader.record(
+            self._noun.resource_type,
+            resource.name,
+            self._noun.machine_of(resource),
+            kind,
+            before,
+            after,
+        )
+
+
+def check_etag(resource: Resource, etag: str) -> None:
+    """Raise AbortedError if a caller's etag is given and not the current one."""
+    if etag and etag != resource.meta.etag:
+        raise AbortedError(
+            ErrorReason.ETAG_MISMATCH,
+            f"{resource.name} was changed since you read it; read it again, decide, send again",
+            resource=resource.name,
+            metadata={"current_etag": resource.meta.etag},
+        )
+
+
+_DIGITS = re.compile(r"\d+", re.ASCII)
+
+
+def address_order(address: str) -> str:
+    """A text whose order is the order of addresses for people: T2 before T10, 5 before 5.1."""
+    return _DIGITS.sub(lambda run: run[0].zfill(12), address)

@@ -1,0 +1,1 @@
+"""How bytes come in: server, interceptors, health, drain, TLS."""
