@@ -17,7 +17,7 @@ POCKETS = 1001
 _D = re.compile(rb"[ \t\n\v\f\r]*([+-]?\d+)")
 _LF = re.compile(
     rb"[ \t\n\v\f\r]*([+-]?(?:(?!0x)(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?"
-    rb"|0x(?:[\da-f]+(?:\.[\da-f]*)?|\.[\da-f]+)(?:p[+-]?\d+)?|inf(?:inity|(?!i))|nan))",
+    rb"|0x(?:[\da-f]+(?:\.[\da-f]*)?|\.[\da-f]*)(?:p[+-]?\d+)?|inf(?:inity|(?!i))|nan))",
     re.IGNORECASE,
 )
 
@@ -46,41 +46,45 @@ def read(data: bytes) -> Result:
     index = 1
     for number, piece in _fgets(data):
         text = piece.split(b"\0")[0]
-        if text.startswith(b";"):
-            continue
         buffer = text.split(b";")[0]
-        if buffer and len(buffer) <= 1:
+        if text.startswith(b";") or (buffer and len(buffer) <= 1):
             continue
-        valid, tool, pocket, values = bool(buffer), -1, 0, {}
         tokens = [token for token in buffer.split(b" ") if token]
+        valid, tool, pocket, values = bool(buffer), -1, 0, {}
         for token in tokens:
-            letter, rest = token[:1].upper(), token[1:]
-            if letter in (b"T", b"P", b"Q"):
-                match = _D.match(rest)
-            elif letter and letter in b"DXYZABCUVWIJ":
-                match = _LF.match(rest)
+            letter, value = _scan(token)
+            if letter == "P" and value is not None:
+                valid = valid and index < POCKETS
+                index += index < POCKETS
+                pocket = int(value)
+            elif letter == "T" and value is not None:
+                tool = int(value)
+            elif letter and value is not None:
+                values[letter] = value
             else:
                 valid = valid and token.startswith(b"\n")
-                continue
-            if match is None:
-                valid = False
-            elif letter == b"T":
-                tool = int(match[1])
-            elif letter == b"P":
-                pocket = int(match[1])
-                if index >= POCKETS:
-                    valid = False
-                else:
-                    index += 1
-            elif letter != b"Q":
-                word = match[1].lower()
-                number_ = float.fromhex(word.decode()) if b"0x" in word else float(word)
-                values[letter.decode()] = number_
         if not valid or (tool == -1 and tokens not in ([], [b"\n"])):
             result.bad_lines.add(number)
         elif tokens not in ([], [b"\n"]):
             result.rows.append((number, tool, pocket, values))
     return result
+
+
+def _scan(token: bytes) -> tuple[str, float | int | None]:
+    """A token's letter, empty for an unknown one, and the number that sscanf finds in it."""
+    letter, rest = token[:1].upper(), token[1:]
+    if letter in (b"T", b"P", b"Q"):
+        match = _D.match(rest)
+        return letter.decode(), int(match[1]) if match else None
+    if letter not in b"DXYZABCUVWIJ":
+        return "", None
+    match = _LF.match(rest)
+    if match is None:
+        return letter.decode(), None
+    word = match[1].decode().lower()
+    if "0x." in word:
+        word = word.replace("0x.", "0x0.")
+    return letter.decode(), float.fromhex(word) if "0x" in word else float(word)
 
 
 def assert_agreement(table: ParsedTable, data: bytes) -> None:

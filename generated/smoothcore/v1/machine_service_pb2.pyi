@@ -309,7 +309,9 @@ class UpdateMachineRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to change; "*" or left out: all that the caller may set."""
+        """The fields to change. Left out: those that are set in the request. "*": all that a caller may
+        set, so that what is not set goes back to its default.
+        """
 
     def __init__(
         self,

@@ -1,1 +1,1 @@
-"""What the bytes mean: one file per gRPC service, and the conversion between messages and domain values."""
+"""What the bytes mean: one file per gRPC service, and messages <-> domain values."""

@@ -164,8 +164,8 @@ def _pinned_tool(case: Case, binding: Binding, tool: Tool, evidence: Evidence) -
     evidence.compare(compare_words("tool", needed, tool.name, case.pin_holds, found), of_claim=True)
     if case.pin_holds:
         return
-    place = f"{needed} is at {case.pinned_place}" if case.pinned_place else "that is not loaded"
-    message = f"{case.label} is {tool_words(tool)}; the program needs {needed}, and {place}"
+    place = f"is at {case.pinned_place}" if case.pinned_place else "is in no row that is known"
+    message = f"{case.label} is {tool_words(tool)}; the program needs {needed}, which {place}"
     step = f"Load {needed} as {case.label}, then: smooth bind {case.machine.id} {case.label} "
     evidence.find(VerdictCode.WRONG_TOOL, message, step + case.pinned_id)
 

@@ -130,8 +130,11 @@ def _moved_by_unit(row: RowPlan) -> bool:
 
 
 def _is_unit_factor(one: float, other: float) -> bool:
-    """Whether one value is the other times 25.4, within half a percent, either way."""
-    if one == 0 or other == 0 or (one < 0) != (other < 0):
+    """Whether one value is the other times 25.4, within half a percent, either way.
+
+    Two values of different sign have a negative ratio and are never near it.
+    """
+    if one == 0 or other == 0:
         return False
     ratio = max(one / other, other / one)
     return abs(ratio / MM_PER_INCH - 1) <= UNIT_FACTOR_TOLERANCE

@@ -7,7 +7,7 @@ program calls. READY needs at least one claim, no finding on the report, and OK 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from smoothcore_server.domain.claim import Rows, make_case
 from smoothcore_server.domain.machine import Assurance, Machine, TableState
@@ -146,8 +146,9 @@ def _stale_at(calls: list[ProgramTool], rows: Rows, machine: Machine) -> datetim
     try:
         return min(times) + machine.staleness_limit
     except OverflowError:
-        # A limit beyond the year 9999 means never.
-        return datetime.max.replace(tzinfo=UTC)
+        # A limit beyond the year 9999 means never; a negative one, that all is stale.
+        never = machine.staleness_limit > timedelta(0)
+        return datetime.max.replace(tzinfo=UTC) if never else min(times)
 
 
 def _changes_in_order(contents: ProgramContents) -> str:

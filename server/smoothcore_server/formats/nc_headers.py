@@ -54,7 +54,7 @@ _CONTROLLER = re.compile(r"(?:(?:BEGIN OPERATION|PATH):\s{0,3})?TC:\s{0,3}(.*)",
 
 _D_TAG = re.compile(r"(?<![\w.])D\s?=\s?", _I)
 _CR_TAG = re.compile(r"(?<![\w.])CR\s?=\s?", _I)
-_DIA_BEFORE = re.compile(r"(?<![\w.])DIA(?:M|METER)?\.?\s?[:=-]?\s?(?=[0-9.])", _I)
+_DIA_BEFORE = re.compile(r"(?<![\w.])DIA(?:M|METER)?\.?\s?[:=-]?\s?(?=\.?[0-9])", _I)
 _DIA_BEHIND = re.compile(r"[ ]?DIA(?:M|METER)?\b", _I)
 _PRODUCT = re.compile(r"(?<!\w)PRODUCT[ =:]{1,3}([\w./-]{2,40})", _I)
 _PAIR = re.compile(r"(?<!\w)([A-Z]{2,12})=", _I)
@@ -201,10 +201,10 @@ def _read_identity(comment: str, line: int, number: int, rest: str) -> Header | 
 def _pairs(text: str) -> dict[str, str]:
     """``VENDOR=Amana Tool CODE=46202``: a value goes on to the next name."""
     names = list(_PAIR.finditer(text))
-    ends = [name.start() for name in names[1:]] + [len(text)]
+    ends = [*(name.start() for name in names[1:]), len(text)]
     return {
         name[1].upper(): text[name.end() : end].strip()
-        for name, end in zip(names, ends, strict=True)
+        for name, end in zip(names, ends, strict=False)
     }
 
 
@@ -251,12 +251,13 @@ _MAKERA_KINDS = {
 }
 
 
-def distinct(headers: list[HeaderTool]) -> tuple[HeaderTool, ...]:
-    """The headers without those that only repeat the text of an earlier one."""
-    seen: dict[str, HeaderTool] = {}
+def by_tool(headers: list[Header], unit: LengthUnit | None) -> dict[int, tuple[HeaderTool, ...]]:
+    """The headers of each tool number, without those that only repeat the text of another."""
+    found: dict[int, dict[str, HeaderTool]] = {}
     for header in headers:
-        seen.setdefault(normal(header.text), header)
-    return tuple(seen.values())
+        texts = found.setdefault(header.tool_number, {})
+        texts.setdefault(normal(header.text), header.resolve(unit))
+    return {number: tuple(texts.values()) for number, texts in found.items()}
 
 
 def united(headers: tuple[HeaderTool, ...]) -> HeaderTool | None:

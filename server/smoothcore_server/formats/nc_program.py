@@ -2,8 +2,9 @@
 
 RS-274 as LinuxCNC, Fanuc, Haas, Mach and the post processors for them write it, and Heidenhain's
 ``TOOL CALL``. The program is read as a text, not executed: a branch or a skipped block (``/``)
-counts as executed, a subprogram in the same file as running where it stands. After M2 or M30
-reading goes on, because subprograms stand there, with no tool in the spindle.
+counts as executed. A subprogram in the file is read where it stands: its tool changes are calls,
+and `nc_spindle` gives its registers to the tools it is called with. After M2 or M30 reading goes
+on, because subprograms stand there, with no tool in the spindle.
 
 Tool changes:
 
@@ -18,7 +19,7 @@ Registers belong to the tool in the spindle:
 
 - G43, G43.x and G44 with H. Without H, G43 and G44 use the tool's own number (LinuxCNC); G43.1
   without H sets an offset and calls no register. H alone counts while G43 is active. H0 counts as
-  a call only where the tool has called nothing else since its change: later it cancels.
+  a call only where the tool has called no other since its change: later it cancels.
 - G41 and G42 with D, without it the tool's own number; G41.1 and G42.1 (D is a diameter there)
   call no register. D alone counts while G41 or G42 is active.
 """
@@ -26,7 +27,7 @@ Registers belong to the tool in the spindle:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from smoothcore_server.domain.length import LengthUnit
 from smoothcore_server.domain.program import (
@@ -36,25 +37,26 @@ from smoothcore_server.domain.program import (
     ProgramContents,
     ProgramTool,
     RegisterUse,
-    ToolCall,
     UnitState,
 )
 from smoothcore_server.formats import nc_headers
 from smoothcore_server.formats.nc_headers import Header
+from smoothcore_server.formats.nc_spindle import CalledTool, Spindle, Use
 from smoothcore_server.formats.nc_words import Block, Unknown, Value, Word, read_block
 from smoothcore_server.formats.text import decode_file, lines_of, shown
 
 MAX_PROBLEMS = 20
-_MAX_TOOL = 10**9
+MAX_INCOMPLETE = 500
+"""Lines that are reported as untold; one is enough for the verdict."""
+_MAX_NUMBER = 10**9
 
 # A line without any of these moves axes and nothing else: most lines of most programs.
 _INTERESTING = re.compile(r"[TMHDO#(;:%\[\"]|G[ \t]*0*[1-9][0-9]", re.IGNORECASE)
 _HEIDENHAIN_CALL = re.compile(
-    r"[ \t]*[0-9]*[ \t]*TOOL CALL[ \t]+(?:([0-9]{1,9})(?![0-9.])|(\S))", re.IGNORECASE
+    r"(?:[0-9]+ )?TOOL CALL (?:([0-9]{1,9})(?![0-9.])|(\S))", re.IGNORECASE
 )
-_HEIDENHAIN_UNIT = re.compile(
-    r"[ \t]*0?[ \t]*BEGIN PGM [^\n]{1,80}[ \t](MM|INCH)[ \t]*\Z", re.IGNORECASE
-)
+_HEIDENHAIN_UNIT = re.compile(r"(?:0 )?BEGIN PGM .* (MM|INCH)\Z", re.IGNORECASE)
+_HEIDENHAIN_LENGTH = 200
 _COMMENTED_CHANGE = re.compile(r"(?:N[0-9]+\s?)?M0?6\s?T([0-9]{1,6})(?:\.0*)?\Z", re.IGNORECASE)
 
 
@@ -67,55 +69,29 @@ def read(data: bytes) -> ProgramContents:
     return reader.contents()
 
 
-@dataclass(slots=True)
-class _Tool:
-    """What is known of a called tool."""
-
-    lines: list[int] = field(default_factory=list)
-    lengths: dict[int, int] = field(default_factory=dict)
-    diameters: dict[int, int] = field(default_factory=dict)
-    """Register numbers with the line of their first call."""
-
-
 @dataclass(frozen=True, slots=True)
-class _LoneT:
-    """A T without M6, which is a call on a lathe."""
-
-    line: int
-    digits: str
-
-
-@dataclass(slots=True)
 class _SubCall:
     name: str
+    """Empty where it cannot be told, or is a program elsewhere for certain."""
     line: int
     text: str
 
 
 class _Reader:
     def __init__(self) -> None:
-        self.calls: list[ToolCall] = []
-        self.tools: dict[int, _Tool] = {}
+        self.spindle = Spindle(self.note)
         self.headers: list[Header] = []
         self.incomplete: list[IncompleteCall] = []
         self.problems: list[str] = []
         self.units: set[LengthUnit] = set()
         self.program_number = ""
+        self.started = False
         self.defined: set[str] = set()
         self.sub_calls: list[_SubCall] = []
-        self.lone_t: list[_LoneT] = []
+        self.lone_t: list[tuple[int, str]] = []
         self.changes = 0
         self.prepared: Value | None = None
         self.controller: tuple[str, int] | None = None
-        self.forget_tool()
-
-    def forget_tool(self) -> None:
-        """Nothing is known to be in the spindle, and no offset is active."""
-        self.spindle: int | None = None
-        self.spindle_unknown = False
-        self.length_active = False
-        self.length_called = False
-        self.diameter_active = False
 
     def note(self, line: int, message: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:
@@ -130,7 +106,11 @@ class _Reader:
         for comment in block.comments:
             self.read_comment(number, comment)
         self.read_o_word(number, line, block)
-        if not block.words or self.sets_registers(block):
+        if not block.words:
+            return
+        self.started = True
+        if block.has("G", 10):
+            # G10 L1 P5 R3 sets registers; no word of it calls anything.
             return
         self.read_units(block)
         self.read_sub_call(number, line, block)
@@ -138,27 +118,25 @@ class _Reader:
             self.read_tool_words(number, line, block)
             self.read_length_words(number, line, block)
             self.read_diameter_words(number, line, block)
+        if block.has("M", 99):
+            self.spindle.leave_sub()
         if block.has("M", 2, 30):
-            self.forget_tool()
+            self.spindle.forget()
             self.prepared = None
-
-    @staticmethod
-    def sets_registers(block: Block) -> bool:
-        """``G10 L1 P5 R3``: no word of it calls anything."""
-        return block.has("G", 10)
 
     def read_heidenhain(self, number: int, line: str) -> bool:
         """``7 TOOL CALL 2 Z S2500`` and ``0 BEGIN PGM PART MM``."""
-        if unit := _HEIDENHAIN_UNIT.match(line):
+        start = line[:_HEIDENHAIN_LENGTH].strip()
+        if unit := _HEIDENHAIN_UNIT.match(start):
             inch = unit[1].upper() == "INCH"
             self.units.add(LengthUnit.INCH if inch else LengthUnit.MILLIMETER)
             return True
-        call = _HEIDENHAIN_CALL.match(line)
+        call = _HEIDENHAIN_CALL.match(start)
         if call is None:
             return False
         if call[1]:
             self.change_to(number, int(call[1]))
-        elif call[2] not in "XYZUVWS":
+        elif call[2].upper() not in "XYZUVWS":
             # TOOL CALL "NAME", TOOL CALL Q5, TOOL CALL 5.1; TOOL CALL Z S500 changes the speed.
             self.change_to_unknown(number, line)
         return True
@@ -187,11 +165,23 @@ class _Reader:
         if word is None:
             return
         if word.keyword == "CALL":
-            self.sub_calls.append(_SubCall(word.name, number, line))
-        elif word.keyword == "SUB" or not word.keyword:
+            self.call_sub(word.name, number, line)
+        elif word.keyword == "SUB":
             self.defined.add(word.name)
-            if not word.keyword and not self.program_number:
-                self.program_number = f"O{word.name}"
+            self.spindle.enter_sub(word.name)
+        elif word.keyword == "ENDSUB":
+            self.spindle.leave_sub()
+        elif not word.keyword:
+            self.defined.add(word.name)
+            self.program_number = self.program_number or f"O{word.digits}"
+            # The first O-number names the program; one behind other blocks begins a subprogram.
+            if self.started:
+                self.spindle.enter_sub(word.name)
+            self.started = True
+
+    def call_sub(self, name: str, number: int, line: str) -> None:
+        self.sub_calls.append(_SubCall(name, number, line))
+        self.spindle.call_sub(name)
 
     def read_units(self, block: Block) -> None:
         if block.has("G", 20):
@@ -209,44 +199,37 @@ class _Reader:
             return
         p = block.find("P")
         name = ""
-        if p is not None and isinstance(p.value, float) and not block.has("M", 198):
+        if p is not None and p.digits and not block.has("M", 198):
             name = p.digits.split(".")[0].lstrip("+0")
-        self.sub_calls.append(_SubCall(name, number, line))
+        self.call_sub(name, number, line)
 
     def read_tool_words(self, number: int, line: str, block: Block) -> None:
         tool, change = block.find("T"), block.has("M", 6)
         if tool is not None:
-            self.prepare(number, line, tool, change)
+            self.prepared = tool.value
         if change:
             self.changes += 1
-            self.change(number, line, block)
-        elif block.has("M", 61):
+            if self.prepared is None:
+                self.note(number, "M6 without a tool: none was called before it")
+            else:
+                self.load(number, line, self.prepared, block)
+            self.prepared = None
+        elif tool is not None and isinstance(tool.value, Unknown):
+            self.add_incomplete(IncompleteReason.VARIABLE_TOOL, number, line)
+        elif tool is not None:
+            self.lone_t.append((number, tool.digits))
+        if block.has("M", 61):
+            self.changes += 1
             q = block.find("Q")
-            self.load(number, line, None if q is None else q.value, block)
+            self.load(number, line, Unknown.VALUE if q is None else q.value, block)
 
-    def prepare(self, number: int, line: str, tool: Word, change: bool) -> None:
-        self.prepared = tool.value
-        if isinstance(tool.value, Unknown):
-            if not change:
-                self.add_incomplete(IncompleteReason.VARIABLE_TOOL, number, line)
-        elif not change:
-            self.lone_t.append(_LoneT(number, tool.digits))
-
-    def change(self, number: int, line: str, block: Block) -> None:
-        if self.prepared is None:
-            self.note(number, "M6 without a tool: none was called before it")
-            return
-        value, self.prepared = self.prepared, None
-        self.load(number, line, value, block)
-
-    def load(self, number: int, line: str, value: Value | None, block: Block) -> None:
+    def load(self, number: int, line: str, value: Value, block: Block) -> None:
         """Put a tool into the spindle, as M6 and M61 do."""
-        if value is None or isinstance(value, Unknown):
+        if isinstance(value, Unknown):
             self.change_to_unknown(number, line)
-        elif value < 0 or value != int(value) or value >= _MAX_TOOL:
+        elif not _is_number(value):
             self.note(number, f"{value:g} is no tool number")
-            self.forget_tool()
-            self.spindle_unknown = True
+            self.spindle.load_unknown()
         else:
             self.change_to(number, int(value))
             for comment in block.comments:
@@ -255,102 +238,74 @@ class _Reader:
                     self.headers.append(header)
 
     def change_to(self, number: int, tool: int) -> None:
-        self.forget_tool()
-        self.calls.append(ToolCall(tool, number))
+        self.spindle.load(tool, number)
         self.take_controller(tool)
-        if tool:
-            self.spindle = tool
-            self.tools.setdefault(tool, _Tool()).lines.append(number)
 
     def change_to_unknown(self, number: int, line: str) -> None:
-        self.forget_tool()
-        self.spindle_unknown = True
-        if not (self.incomplete and self.incomplete[-1].line == number):
-            self.add_incomplete(IncompleteReason.VARIABLE_TOOL, number, line)
+        self.spindle.load_unknown()
+        self.add_incomplete(IncompleteReason.VARIABLE_TOOL, number, line)
 
     def read_length_words(self, number: int, line: str, block: Block) -> None:
-        h = block.find("H")
+        spindle, h = self.spindle, block.find("H")
         if block.has("G", 49):
-            self.length_active = False
+            spindle.length_active = False
             return
         if block.has("G", 43, 44, 43.1, 43.2, 43.3, 43.4, 43.5, 43.7):
-            self.length_active = True
+            spindle.length_active = True
             if h is None and not block.has("G", 43, 44):
                 return
-        elif h is None or not self.length_active or block.has("M", 97, 98, 198):
+        elif h is None or not spindle.length_active or block.has("M", 97, 98, 198):
             return
-        self.use_length(number, line, h)
-
-    def use_length(self, number: int, line: str, h: Word | None) -> None:
-        """An H was called, or G43 without one."""
-        if self.spindle is None:
-            if h is not None and h.value != 0 and not self.spindle_unknown:
-                self.note(number, f"H{h.digits} is called with no tool in the spindle")
-            return
-        register = self.register(number, line, h)
-        if register is None or (register == 0 and self.length_called):
-            return
-        self.length_called = True
-        self.tools[self.spindle].lengths.setdefault(register, number)
+        self.call_register(Use.LENGTH, h, number, line)
 
     def read_diameter_words(self, number: int, line: str, block: Block) -> None:
-        d = block.find("D")
+        spindle, d = self.spindle, block.find("D")
         if block.has("G", 40):
-            self.diameter_active = False
+            spindle.diameter_active = False
             return
         if block.has("G", 41, 42):
-            self.diameter_active = True
+            spindle.diameter_active = True
         elif block.has("G", 41.1, 42.1):
-            # The D of LinuxCNC's dynamic compensation is a diameter, not a register.
-            self.diameter_active = False
+            spindle.diameter_active = False
             return
-        elif d is None or not self.diameter_active or block.has("G", 96):
+        elif d is None or not spindle.diameter_active or block.has("G", 96):
             return
-        if self.spindle is None:
-            if not self.spindle_unknown:
-                self.note(number, "cutter compensation with no tool in the spindle")
-            return
-        register = self.register(number, line, d)
-        if register is not None:
-            self.tools[self.spindle].diameters.setdefault(register, number)
+        self.call_register(Use.DIAMETER, d, number, line)
 
-    def register(self, number: int, line: str, word: Word | None) -> int | None:
-        """The number of an H or D word; the tool's own where there is none."""
+    def call_register(self, use: Use, word: Word | None, number: int, line: str) -> None:
         if word is None:
-            return self.spindle
-        if isinstance(word.value, Unknown):
+            self.spindle.call_register(use, None, number)
+        elif isinstance(word.value, Unknown):
             self.add_incomplete(IncompleteReason.VARIABLE_REGISTER, number, line)
-            return None
-        if word.value < 0 or word.value != int(word.value) or word.value >= _MAX_TOOL:
-            self.note(number, f"{word.letter}{word.digits} is no register number")
-            return None
-        return int(word.value)
+        elif not _is_number(word.value):
+            self.note(number, f"{word.letter}{word.digits[:20]} is no register number")
+        else:
+            self.spindle.call_register(use, int(word.value), number)
 
     def add_incomplete(self, reason: IncompleteReason, number: int, line: str) -> None:
-        self.incomplete.append(IncompleteCall(reason, number, shown(line)))
+        if len(self.incomplete) < MAX_INCOMPLETE:
+            self.incomplete.append(IncompleteCall(reason, number, shown(line)))
 
     def contents(self) -> ProgramContents:
         self.resolve_lone_t()
         self.resolve_sub_calls()
+        self.spindle.finish()
+        tools = self.spindle.tools
         unit = next(iter(self.units)) if len(self.units) == 1 else None
-        state = {0: UnitState.NONE, 1: UnitState.STATED}.get(len(self.units), UnitState.BOTH)
-        headers: dict[int, list[HeaderTool]] = {}
-        for header in self.headers:
-            headers.setdefault(header.tool_number, []).append(header.resolve(unit))
-        distinct = {tool: nc_headers.distinct(found) for tool, found in headers.items()}
+        headers = nc_headers.by_tool(self.headers, unit)
         return ProgramContents(
-            unit_state=state,
+            unit_state=(UnitState.NONE, UnitState.STATED, UnitState.BOTH)[len(self.units)],
             length_unit=unit,
             tools=tuple(
-                _program_tool(number, tool, distinct.get(number, ()))
-                for number, tool in self.tools.items()
+                _program_tool(number, tool, headers.get(number, ()))
+                for number, tool in tools.items()
             ),
-            calls=tuple(self.calls),
+            calls=tuple(self.spindle.calls),
             incomplete=tuple(sorted(self.incomplete, key=lambda call: call.line)),
             uncalled_headers=tuple(
                 header
-                for number, found in distinct.items()
-                if number not in self.tools
+                for number, found in headers.items()
+                if number not in tools
                 for header in found
             ),
             program_number=self.program_number,
@@ -359,32 +314,49 @@ class _Reader:
 
     def resolve_lone_t(self) -> None:
         """Read the T words of a program without M6 as a lathe's, where they look like it."""
-        if self.changes or self.calls:
+        if self.changes or self.spindle.calls:
             return
-        for lone in self.lone_t:
-            if len(lone.digits) != 4 or not lone.digits.isdigit():
-                self.note(lone.line, f"T{lone.digits} is never loaded: the program has no M6")
+        for line, digits in self.lone_t:
+            if len(digits) != 4 or not digits.isdigit():
+                self.note(line, f"T{digits[:20]} is never loaded: the program has no M6")
                 continue
-            tool, offset = int(lone.digits[:2]), int(lone.digits[2:])
-            self.change_to(lone.line, tool)
+            tool, offset = int(digits[:2]), int(digits[2:])
+            self.spindle.load(tool, line)
             if offset and tool:
-                self.tools[tool].lengths.setdefault(offset, lone.line)
+                self.spindle.call_register(Use.LENGTH, offset, line)
 
     def resolve_sub_calls(self) -> None:
         """A call of a subprogram that is not in the file leaves the tools untold."""
         for call in self.sub_calls:
-            # Fanuc's short form puts the repeats first: P31000 runs O1000 three times.
-            short = call.name[-4:].lstrip("0") if call.name.isdigit() and len(call.name) > 4 else ""
-            if not call.name or not {call.name, short} & self.defined:
+            if _sub_names(call.name).isdisjoint(self.defined):
                 self.add_incomplete(IncompleteReason.SUBPROGRAM, call.line, call.text)
 
 
-def _program_tool(number: int, tool: _Tool, headers: tuple[HeaderTool, ...]) -> ProgramTool:
+def _sub_names(name: str) -> set[str]:
+    """The names a call may mean. P31000 is O31000, or on older Fanucs three times O1000."""
+    names = {name} - {""}
+    if name.isdigit() and len(name) > 4:
+        names.add(name[-4:].lstrip("0"))
+    return names
+
+
+def _is_number(value: float) -> bool:
+    return 0 <= value < _MAX_NUMBER and value == int(value)
+
+
+def _program_tool(number: int, tool: CalledTool, headers: tuple[HeaderTool, ...]) -> ProgramTool:
+    def registers(wanted: Use) -> tuple[RegisterUse, ...]:
+        return tuple(
+            RegisterUse(register, line)
+            for (use, register), line in tool.registers.items()
+            if use is wanted
+        )
+
     return ProgramTool(
         tool_number=number,
         call_lines=tuple(tool.lines),
         header=nc_headers.united(headers),
         headers=headers,
-        length_registers=tuple(RegisterUse(*item) for item in tool.lengths.items()),
-        diameter_registers=tuple(RegisterUse(*item) for item in tool.diameters.items()),
+        length_registers=registers(Use.LENGTH),
+        diameter_registers=registers(Use.DIAMETER),
     )

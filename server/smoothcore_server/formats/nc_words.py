@@ -22,7 +22,7 @@ _OPERATOR = re.compile(r"\*\*|[*/+-]|(?:MOD|AND|XOR|OR|EQ|NE|GT|GE|LT|LE)(?![A-Z
 _FUNCTION = re.compile(r"[A-Z]{2,7}(?=[ \t]*\[)")
 _LABEL = re.compile(r"[ \t]*(?:/[0-9]?[ \t]*)?(?:N[ \t]*[0-9]+[ \t]*)?")
 _UNKNOWN = re.compile(r"[+-]?[ \t]*[#\[]")
-_O_NUMBER = re.compile(r"[O:][ \t]*([0-9]+)")
+_O_NUMBER = re.compile(r"[O:][ \t]*([0-9]{1,20})")
 _O_NAME = re.compile(r"O[ \t]*<([^<>]*)>")
 _O_VARIABLE = re.compile(r"O[ \t]*(?=[#\[])")
 _O_KEYWORD = re.compile(
@@ -58,6 +58,8 @@ class OWord:
     """In lower case, numbers without leading zeros; empty for a variable: ``o[#1] call``."""
     keyword: str
     """In upper case; empty for a plain program number."""
+    digits: str = ""
+    """A number as printed: ``0001``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def _take_o_word(code: str, start: int) -> tuple[OWord | None, int]:
     if keyword:
         return OWord(label, keyword[1]), keyword.end()
     if number:
-        return OWord(label, ""), end
+        return OWord(label, "", number[1]), end
     return None, end
 
 

@@ -95,7 +95,7 @@ _SPACE = " \t\n\v\f\r"
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _HEX_START = re.compile(r"[+-]?0[xX]")
-_HEX = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]+)?")
+_HEX = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]*)(?:[pP][+-]?[0-9]+)?")
 # glibc reads on after "inf" only at a further "i", and then wants the whole "infinity".
 _SPECIAL = re.compile(r"[+-]?(?:nan|infinity|inf(?!i))", re.IGNORECASE)
 
@@ -128,3 +128,6 @@ def _hex_value(text: str) -> float:
         return float.fromhex(text)
     except OverflowError:
         return math.inf
+    except ValueError:
+        # "0x." is a zero to glibc.
+        return 0.0

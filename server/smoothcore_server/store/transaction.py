@@ -111,12 +111,18 @@ class Transaction(Reader):
         self.author = author
         self.next_revision = head.revision + 1
         self.changes: list[Change] = []
+        self.to_recheck: set[str] = set()
         self._encode = encode
 
     @property
     def revision(self) -> int:
         """Revision of this transaction's change set; the head while nothing has changed."""
         return self.next_revision if self.changes else self.head.revision
+
+    def recheck(self, machine_id: str) -> None:
+        """Have the machine's readiness recomputed although no resource of it may have changed:
+        its facts are younger now."""
+        self.to_recheck.add(machine_id)
 
     def stamp(self, meta: Meta, *, new: bool) -> Meta:
         """The meta of a resource that this transaction makes or changes."""

@@ -1,0 +1,161 @@
+"""MachineService: machines and their tool tables."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from smoothcore.v1 import machine_pb2, machine_service_pb2, tool_table_entry_pb2
+from smoothcore.v1.machine_service_pb2_grpc import MachineServiceServicer
+from smoothcore_server.api.masks import mask_paths
+from smoothcore_server.api.messages import machine as message
+from smoothcore_server.api.messages import names, tool_table
+from smoothcore_server.api.messages.values import moment_from
+from smoothcore_server.api.service import Service
+from smoothcore_server.app import machines
+from smoothcore_server.app.call import caller
+from smoothcore_server.app.table_facts import as_last_read
+from smoothcore_server.app.tool_table import Push, get_entry, machine_status, push_table
+from smoothcore_server.domain.errors import ErrorReason, PermissionDeniedError
+from smoothcore_server.domain.machine import Machine
+from smoothcore_server.domain.table_push import PushMode
+from smoothcore_server.domain.tool_table import ParsedTable, ReadFrom
+from smoothcore_server.store.transaction import Reader
+
+INLINE_PARSE_BYTES = 16_384
+"""A file up to this size is parsed at once: a hop to another thread would take longer."""
+
+
+class MachineApi(Service, MachineServiceServicer):
+    """Servicer of MachineService."""
+
+    async def CreateMachine(
+        self, request: machine_service_pb2.CreateMachineRequest, context: Any
+    ) -> machine_pb2.Machine:
+        if caller().machines:
+            raise PermissionDeniedError(
+                ErrorReason.PERMISSION_DENIED,
+                "this credential is bound to machines, so it cannot make another",
+                metadata={"permission": "machines.write"},
+            )
+        machine = message.from_message(request.machine, request.machine_id)
+        return await self.write(
+            request,
+            machine_pb2.Machine,
+            lambda tx: machines.create_machine(tx, machine),
+            lambda made, _revision: message.to_message(made),
+        )
+
+    async def GetMachine(
+        self, request: machine_service_pb2.GetMachineRequest, context: Any
+    ) -> machine_pb2.Machine:
+        machine_id = names.last_id(request.name)
+        return await self.read(lambda reader: message.to_message(reader.machines.get(machine_id)))
+
+    async def ListMachines(
+        self, request: machine_service_pb2.ListMachinesRequest, context: Any
+    ) -> machine_service_pb2.ListMachinesResponse:
+        bound = sorted(caller().machines)
+        return await self.list(
+            request,
+            machine_service_pb2.ListMachinesResponse,
+            "machines",
+            lambda reader: reader.machines,
+            message.to_message,
+            lambda reader: [reader.machines.c.id.in_(bound)] if bound else [],
+        )
+
+    async def UpdateMachine(
+        self, request: machine_service_pb2.UpdateMachineRequest, context: Any
+    ) -> machine_pb2.Machine:
+        paths = mask_paths(request.update_mask, request.machine, message.SETTABLE)
+        wanted = message.from_message(request.machine)
+        return await self.write(
+            request,
+            machine_pb2.Machine,
+            lambda tx: machines.update_machine(tx, wanted, paths, request.machine.etag),
+            lambda made, _revision: message.to_message(made),
+        )
+
+    async def DeleteMachine(
+        self, request: machine_service_pb2.DeleteMachineRequest, context: Any
+    ) -> machine_service_pb2.DeleteMachineResponse:
+        machine_id = names.last_id(request.name)
+        return await self.write(
+            request,
+            machine_service_pb2.DeleteMachineResponse,
+            lambda tx: machines.delete_machine(tx, machine_id, request.etag),
+            lambda _none, revision: machine_service_pb2.DeleteMachineResponse(revision=revision),
+        )
+
+    async def PushToolTable(
+        self, request: machine_service_pb2.PushToolTableRequest, context: Any
+    ) -> machine_service_pb2.PushToolTableResponse:
+        machine_id = names.last_id(request.parent)
+        push = Push(
+            machine_id=machine_id,
+            mode=tool_table.PUSH_MODE.member(request.mode) or PushMode.MERGE,
+            parsed=await self._parsed(request, machine_id),
+            read_from=self._read_from(request),
+            read_time=moment_from(request.read_time) if request.HasField("read_time") else None,
+            accept_large_change=request.accept_large_change,
+        )
+        return await self.write(
+            request,
+            machine_service_pb2.PushToolTableResponse,
+            lambda tx: push_table(tx, push),
+            tool_table.push_response,
+        )
+
+    async def _parsed(
+        self, request: machine_service_pb2.PushToolTableRequest, machine_id: str
+    ) -> ParsedTable:
+        """Parse before the organization's lock is taken, and off the event loop when it is long."""
+        if request.WhichOneof("table") == "rows":
+            return tool_table.rows_from(request.rows)
+        machine: Machine = await self.store.read(
+            caller().organization, lambda reader: reader.machines.get(machine_id)
+        )
+        if len(request.file.content) <= INLINE_PARSE_BYTES:
+            return tool_table.parse_file(request.file, machine.length_unit)
+        return await asyncio.to_thread(tool_table.parse_file, request.file, machine.length_unit)
+
+    def _read_from(self, request: machine_service_pb2.PushToolTableRequest) -> ReadFrom:
+        """Made from the kind of push and the credential, never taken from the request."""
+        if request.WhichOneof("table") == "file":
+            return ReadFrom.FILE
+        return ReadFrom.CONTROL if caller().machines else ReadFrom.OPERATOR
+
+    async def GetToolTableEntry(
+        self, request: machine_service_pb2.GetToolTableEntryRequest, context: Any
+    ) -> tool_table_entry_pb2.ToolTableEntry:
+        machine_id, address = names.address_of("name", request.name)
+        return await self.read(
+            lambda reader: tool_table.to_message(get_entry(reader, machine_id, address))
+        )
+
+    async def ListToolTableEntries(
+        self, request: machine_service_pb2.ListToolTableEntriesRequest, context: Any
+    ) -> machine_service_pb2.ListToolTableEntriesResponse:
+        machine_id = names.last_id(request.parent)
+        return await self.list(
+            request,
+            machine_service_pb2.ListToolTableEntriesResponse,
+            "tool_table_entries",
+            lambda reader: reader.entries,
+            tool_table.to_message,
+            lambda reader: [
+                reader.entries.c.machine_id == reader.machines.get(machine_id).id,
+            ],
+            lambda reader, entries: as_last_read(reader, machine_id, entries),
+        )
+
+    async def GetMachineStatus(
+        self, request: machine_service_pb2.GetMachineStatusRequest, context: Any
+    ) -> machine_service_pb2.MachineStatus:
+        machine_id = names.last_id(request.name)
+
+        def query(reader: Reader) -> machine_service_pb2.MachineStatus:
+            return message.status_message(machine_status(reader, machine_id))
+
+        return await self.read(query)

@@ -1,0 +1,39 @@
+"""API keys."""
+
+from __future__ import annotations
+
+from smoothcore.v1 import api_key_pb2
+from smoothcore_server.api.messages import names
+from smoothcore_server.api.messages.values import moment_from, timestamp
+from smoothcore_server.domain import principal as domain
+
+
+def to_message(key: domain.ApiKey) -> api_key_pb2.ApiKey:
+    """The message of a key; neither the secret nor its hash is in it."""
+    meta = key.meta
+    return api_key_pb2.ApiKey(
+        name=key.name,
+        uid=meta.uid,
+        etag=meta.etag,
+        revision=meta.revision,
+        create_time=timestamp(meta.create_time),
+        update_time=timestamp(meta.update_time),
+        display_name=key.display_name,
+        permissions=sorted(key.permissions),
+        machines=[f"machines/{machine}" for machine in sorted(key.machines)],
+        client=key.client,
+        expire_time=timestamp(key.expire_time),
+        revoke_time=timestamp(key.revoke_time),
+    )
+
+
+def from_message(message: api_key_pb2.ApiKey) -> domain.ApiKey:
+    """What a caller wants of a new key."""
+    return domain.ApiKey(
+        id="",
+        display_name=message.display_name,
+        permissions=frozenset(message.permissions),
+        machines=frozenset(names.last_id(name) for name in message.machines),
+        client=message.client,
+        expire_time=moment_from(message.expire_time) if message.HasField("expire_time") else None,
+    )

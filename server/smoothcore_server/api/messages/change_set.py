@@ -1,0 +1,91 @@
+"""Change sets, and the images that the log keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+
+from smoothcore.v1 import change_set_pb2
+from smoothcore_server.api.messages import (
+    api_key,
+    binding,
+    job,
+    machine,
+    program,
+    tool,
+    tool_table,
+    verification,
+)
+from smoothcore_server.api.messages.values import EnumMap, timestamp
+from smoothcore_server.domain import change as domain
+from smoothcore_server.domain.binding import Binding
+from smoothcore_server.domain.job import Job
+from smoothcore_server.domain.machine import Machine
+from smoothcore_server.domain.principal import ApiKey
+from smoothcore_server.domain.program import Program
+from smoothcore_server.domain.readiness import Readiness
+from smoothcore_server.domain.tool import Tool
+from smoothcore_server.domain.tool_table import ToolTableEntry
+
+RESOURCE_TYPE = EnumMap(domain.ResourceType, change_set_pb2.ResourceType, "RESOURCE_TYPE")
+KIND = EnumMap(domain.ChangeKind, change_set_pb2.ChangeKind, "CHANGE_KIND")
+
+_TO_MESSAGE: dict[type[Any], Callable[[Any], Message]] = {
+    Machine: machine.to_message,
+    ToolTableEntry: tool_table.to_message,
+    Tool: tool.to_message,
+    Binding: binding.to_message,
+    Program: program.to_message,
+    Job: job.to_message,
+    Readiness: verification.readiness_message,
+    ApiKey: api_key.to_message,
+}
+_TYPE_URL = {
+    domain.ResourceType.MACHINE: "type.googleapis.com/smoothcore.v1.Machine",
+    domain.ResourceType.TOOL_TABLE_ENTRY: "type.googleapis.com/smoothcore.v1.ToolTableEntry",
+    domain.ResourceType.TOOL: "type.googleapis.com/smoothcore.v1.Tool",
+    domain.ResourceType.BINDING: "type.googleapis.com/smoothcore.v1.Binding",
+    domain.ResourceType.PROGRAM: "type.googleapis.com/smoothcore.v1.Program",
+    domain.ResourceType.JOB: "type.googleapis.com/smoothcore.v1.Job",
+    domain.ResourceType.READINESS: "type.googleapis.com/smoothcore.v1.Readiness",
+    domain.ResourceType.API_KEY: "type.googleapis.com/smoothcore.v1.ApiKey",
+}
+
+
+def encode_image(resource: object) -> bytes:
+    """The bytes of a resource that the log keeps."""
+    return _TO_MESSAGE[type(resource)](resource).SerializeToString()
+
+
+def to_message(
+    header: domain.ChangeSetHeader, changes: Sequence[domain.Change], *, more: bool = False
+) -> change_set_pb2.ChangeSet:
+    """A change set, or a part of one, with the changes that are in view."""
+    return change_set_pb2.ChangeSet(
+        revision=header.revision,
+        time=timestamp(header.time),
+        actor=header.actor,
+        client=header.client,
+        method=header.method,
+        request_id=header.request_id,
+        changes=[change_message(change) for change in changes],
+        more=more,
+        chain_hash=header.chain_hash,
+    )
+
+
+def change_message(change: domain.Change) -> change_set_pb2.Change:
+    """One change. Its images are passed on as the bytes that the log keeps."""
+    url = _TYPE_URL[change.type]
+    return change_set_pb2.Change(
+        ordinal=change.ordinal,
+        type=RESOURCE_TYPE.value(change.type),
+        name=change.name,
+        machine=f"machines/{change.machine_id}" if change.machine_id else "",
+        kind=KIND.value(change.kind),
+        before=None if change.before is None else AnyMessage(type_url=url, value=change.before),
+        after=None if change.after is None else AnyMessage(type_url=url, value=change.after),
+    )

@@ -1,0 +1,160 @@
+"""Tool table entries, and pushes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smoothcore.v1 import machine_service_pb2, tool_table_entry_pb2
+from smoothcore_server.api.messages.values import (
+    LENGTH_UNIT,
+    EnumMap,
+    length_from,
+    length_message,
+    timestamp,
+)
+from smoothcore_server.app.tool_table import PushResult, rows_with_numbers
+from smoothcore_server.domain import tool_table as domain
+from smoothcore_server.domain.length import LengthUnit
+from smoothcore_server.domain.table_hold import HoldReason
+from smoothcore_server.domain.table_push import PushMode, RowOutcome
+from smoothcore_server.formats import csv_table, linuxcnc_tbl
+
+ENTRY_STATE = EnumMap(domain.EntryState, tool_table_entry_pb2.EntryState, "ENTRY_STATE")
+READ_FROM = EnumMap(domain.ReadFrom, tool_table_entry_pb2.ReadFrom, "READ_FROM")
+PUSH_MODE = EnumMap(PushMode, machine_service_pb2.PushMode, "PUSH_MODE")
+ROW_OUTCOME = EnumMap(RowOutcome, machine_service_pb2.RowOutcome, "ROW_OUTCOME")
+HOLD_REASON = EnumMap(HoldReason, machine_service_pb2.HoldReason, "HOLD_REASON")
+
+_READERS = {
+    machine_service_pb2.TOOL_TABLE_FORMAT_LINUXCNC_TBL: linuxcnc_tbl.read,
+    machine_service_pb2.TOOL_TABLE_FORMAT_CSV: csv_table.read,
+}
+_LENGTHS = (
+    "length_geometry",
+    "length_wear",
+    "diameter_geometry",
+    "diameter_wear",
+    "x",
+    "y",
+    "z",
+    "u",
+    "v",
+    "w",
+)
+_NUMBERS = ("a_deg", "b_deg", "c_deg", "front_angle_deg", "back_angle_deg", "orientation")
+MAX_PROBLEMS = 100
+MAX_TEXT = 200
+
+
+def registers_message(registers: domain.Registers) -> tool_table_entry_pb2.Registers:
+    """The registers of a row."""
+    lengths = {name: length_message(getattr(registers, name)) for name in _LENGTHS}
+    numbers = {name: getattr(registers, name) for name in _NUMBERS}
+    return tool_table_entry_pb2.Registers(
+        **{name: value for name, value in (lengths | numbers).items() if value is not None},
+        unreadable_fields=registers.unreadable,
+    )
+
+
+def registers_from(message: tool_table_entry_pb2.Registers) -> domain.Registers:
+    """The registers of a row that a caller states."""
+    stated: dict[str, Any] = {field.name: value for field, value in message.ListFields()}
+    lengths = {name: length_from(stated[name]) for name in _LENGTHS if name in stated}
+    numbers = {name: stated[name] for name in _NUMBERS if name in stated}
+    values: dict[str, Any] = lengths | numbers
+    return domain.Registers(**values)
+
+
+def to_message(entry: domain.ToolTableEntry) -> tool_table_entry_pb2.ToolTableEntry:
+    """The message of an entry."""
+    meta = entry.meta
+    return tool_table_entry_pb2.ToolTableEntry(
+        name=entry.name,
+        uid=meta.uid,
+        etag=meta.etag,
+        revision=meta.revision,
+        create_time=timestamp(meta.create_time),
+        update_time=timestamp(meta.update_time),
+        address=entry.address,
+        tool_number=entry.tool_number,
+        pocket=entry.pocket,
+        registers=registers_message(entry.registers),
+        description=entry.description,
+        state=ENTRY_STATE.value(entry.state),
+        state_reason=entry.state_reason,
+        read_time=timestamp(entry.read_time),
+        read_from=READ_FROM.value(entry.read_from),
+        reporter=entry.reporter,
+    )
+
+
+def parse_file(
+    message: machine_service_pb2.ToolTableFile, machine_unit: LengthUnit
+) -> domain.ParsedTable:
+    """Read a tool table file, in its own unit or else the machine's."""
+    unit = LENGTH_UNIT.member(message.length_unit) or machine_unit
+    return _READERS[message.format](message.content, unit)
+
+
+def rows_from(message: machine_service_pb2.ToolTableRows) -> domain.ParsedTable:
+    """The rows that a caller states."""
+    rows = tuple(
+        domain.TableRow(
+            address=row.address,
+            tool_number=row.tool_number if row.HasField("tool_number") else None,
+            pocket=row.pocket if row.HasField("pocket") else None,
+            registers=registers_from(row.registers),
+            description=row.description,
+        )
+        for row in message.rows
+    )
+    return rows_with_numbers(domain.ParsedTable(rows))
+
+
+def push_response(result: PushResult, revision: int) -> machine_service_pb2.PushToolTableResponse:
+    """What became of a push."""
+    plan = result.plan
+    response = machine_service_pb2.PushToolTableResponse(
+        revision=revision,
+        outcome=_outcome(result),
+        hold_message=result.hold_message,
+        problems=problem_messages(result.parsed),
+    )
+    if result.hold is not None:
+        response.hold_reason = HOLD_REASON.value(result.hold)
+        return response
+    response.created_count = plan.count(RowOutcome.CREATED)
+    response.updated_count = plan.count(RowOutcome.UPDATED)
+    response.unchanged_count = plan.count(RowOutcome.UNCHANGED)
+    response.missing_count = plan.count(RowOutcome.MISSING)
+    response.ambiguous_count = plan.count_in(domain.EntryState.AMBIGUOUS)
+    response.unreadable_count = plan.count_in(domain.EntryState.UNREADABLE)
+    response.row_results.extend(
+        machine_service_pb2.RowResult(
+            address=row.address, outcome=ROW_OUTCOME.value(row.outcome), message=row.message
+        )
+        for row in plan.rows
+        if row.outcome is not RowOutcome.UNCHANGED or row.message
+    )
+    return response
+
+
+def _outcome(result: PushResult) -> machine_service_pb2.PushOutcome.ValueType:
+    if result.hold is not None:
+        return machine_service_pb2.PUSH_OUTCOME_HELD
+    if result.stored:
+        return machine_service_pb2.PUSH_OUTCOME_STORED
+    return machine_service_pb2.PUSH_OUTCOME_UNCHANGED
+
+
+def problem_messages(parsed: domain.ParsedTable) -> list[machine_service_pb2.TableProblem]:
+    """The first problems of a file."""
+    return [
+        machine_service_pb2.TableProblem(
+            line=problem.line,
+            text=problem.text[:MAX_TEXT],
+            message=problem.message,
+            address=problem.address or "",
+        )
+        for problem in parsed.problems[:MAX_PROBLEMS]
+    ]

@@ -1,0 +1,84 @@
+"""Enums, lengths, times: the small values that all messages are made of."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from smoothcore.v1 import length_pb2
+from smoothcore_server.domain import length as domain
+
+E = TypeVar("E", bound=enum.Enum)
+V = TypeVar("V", bound=int)
+
+
+class EnumMap(Generic[E, V]):
+    """The members of a domain enum and the values of a proto enum, by name."""
+
+    def __init__(self, members: type[E], values: _EnumTypeWrapper[V], prefix: str) -> None:
+        self._to_value: Mapping[E, V] = {
+            member: values.Value(f"{prefix}_{member.name}") for member in members
+        }
+        self._unspecified = values.Value(f"{prefix}_UNSPECIFIED")
+        self._to_member: Mapping[int, E] = {
+            int(value): member for member, value in self._to_value.items()
+        }
+        named = {name for name in values.keys() if not name.endswith("_UNSPECIFIED")}  # noqa: SIM118
+        if len(named) != len(self._to_value):
+            raise TypeError(f"{members.__name__} and {prefix} have different members")
+
+    def value(self, member: E | None) -> V:
+        """The proto value of a member; UNSPECIFIED for None."""
+        return self._unspecified if member is None else self._to_value[member]
+
+    def member(self, value: int) -> E | None:
+        """The member of a proto value; None for UNSPECIFIED."""
+        return self._to_member.get(value)
+
+
+LENGTH_UNIT = EnumMap(domain.LengthUnit, length_pb2.LengthUnit, "LENGTH_UNIT")
+
+
+def length_message(length: domain.Length | None) -> length_pb2.Length | None:
+    """A length as its source stated it, and in millimetres."""
+    if length is None:
+        return None
+    return length_pb2.Length(text=length.text, unit=LENGTH_UNIT.value(length.unit), mm=length.mm)
+
+
+def length_from(message: length_pb2.Length) -> domain.Length:
+    """A length of a request; validation has made sure that it is one."""
+    unit = LENGTH_UNIT.member(message.unit)
+    assert unit is not None, "validation lets no length without a unit pass"
+    if message.WhichOneof("number") == "value":
+        return domain.Length.of(message.value, unit)
+    return domain.Length.parse(message.text, unit)
+
+
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    """A moment as a message."""
+    if moment is None:
+        return None
+    made = Timestamp()
+    made.FromDatetime(moment)
+    return made
+
+
+def moment_from(message: Timestamp) -> datetime:
+    """A moment of a request; nanoseconds are cut to microseconds."""
+    return message.ToDatetime(tzinfo=UTC)
+
+
+def duration(span: timedelta | None) -> Duration | None:
+    """A span as a message."""
+    if span is None:
+        return None
+    made = Duration()
+    made.FromTimedelta(span)
+    return made

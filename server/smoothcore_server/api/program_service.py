@@ -1,0 +1,89 @@
+"""ProgramService."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from smoothcore.v1 import program_pb2, program_service_pb2
+from smoothcore.v1.program_service_pb2_grpc import ProgramServiceServicer
+from smoothcore_server.api.messages import names
+from smoothcore_server.api.messages import program as message
+from smoothcore_server.api.service import Service
+from smoothcore_server.app.programs import read_program, store_program
+from smoothcore_server.domain.errors import (
+    ErrorReason,
+    ResourceExhaustedError,
+    invalid_field,
+)
+from smoothcore_server.domain.program import Program
+from smoothcore_server.store.program_content import compress
+
+MAX_PROGRAM_BYTES = 64 * 2**20
+
+
+class ProgramApi(Service, ProgramServiceServicer):
+    """Servicer of ProgramService."""
+
+    max_program_bytes = MAX_PROGRAM_BYTES
+
+    async def UploadProgram(
+        self,
+        request_iterator: AsyncIterator[program_service_pb2.UploadProgramRequest],
+        context: Any,
+    ) -> program_pb2.Program:
+        display_name, content = await self._received(request_iterator)
+        program, compressed = await asyncio.to_thread(_prepare, content, display_name)
+        return await self.write(
+            program_service_pb2.UploadProgramRequest(),
+            program_pb2.Program,
+            lambda tx: store_program(tx, program, compressed),
+            lambda made, _revision: message.to_message(made),
+        )
+
+    async def _received(
+        self, parts: AsyncIterator[program_service_pb2.UploadProgramRequest]
+    ) -> tuple[str, bytes]:
+        display_name: str | None = None
+        content = bytearray()
+        async for part in parts:
+            if part.WhichOneof("part") == "info":
+                if display_name is not None:
+                    raise invalid_field("info", "is only sent once, in the first message")
+                display_name = part.info.display_name
+                continue
+            if display_name is None:
+                raise invalid_field("info", "must be the first message, before any chunk")
+            content += part.chunk
+            if len(content) > self.max_program_bytes:
+                raise ResourceExhaustedError(
+                    ErrorReason.TOO_LARGE,
+                    f"the program is larger than {self.max_program_bytes} bytes",
+                    metadata={"limit": str(self.max_program_bytes)},
+                )
+        if not content:
+            raise invalid_field("chunk", "the program is empty; send info, then its content")
+        return display_name or "", bytes(content)
+
+    async def GetProgram(
+        self, request: program_service_pb2.GetProgramRequest, context: Any
+    ) -> program_pb2.Program:
+        program_id = names.last_id(request.name)
+        return await self.read(lambda reader: message.to_message(reader.programs.get(program_id)))
+
+    async def ListPrograms(
+        self, request: program_service_pb2.ListProgramsRequest, context: Any
+    ) -> program_service_pb2.ListProgramsResponse:
+        return await self.list(
+            request,
+            program_service_pb2.ListProgramsResponse,
+            "programs",
+            lambda reader: reader.programs,
+            message.to_message,
+        )
+
+
+def _prepare(content: bytes, display_name: str) -> tuple[Program, bytes]:
+    """What takes time, before the organization's lock is taken."""
+    return read_program(content, display_name), compress(content)

@@ -1,0 +1,152 @@
+"""Bindings: saying which row is which tool."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from smoothcore_server.app.tools import create_tools
+from smoothcore_server.domain.binding import Binding, BindingState
+from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
+from smoothcore_server.domain.length import Length
+from smoothcore_server.domain.machine import DiameterMeaning, Machine
+from smoothcore_server.domain.tool import Tool, ToolGeometry
+from smoothcore_server.domain.tool_table import EntryState, ToolTableEntry
+from smoothcore_server.store.repository import check_etag
+from smoothcore_server.store.transaction import Transaction, new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """That an entry is a tool: an existing one, or one made from the row (tool_id None)."""
+
+    address: str
+    tool_id: str | None
+    new_tool_id: str = ""
+    replace_existing: bool = False
+
+
+def bind_tools(tx: Transaction, machine_id: str, binds: Sequence[Bind]) -> list[Binding]:
+    """Bind entries of one machine, all or none."""
+    machine = tx.machines.get(machine_id)
+    return [_bind(tx, machine, bind) for bind in binds]
+
+
+def _bind(tx: Transaction, machine: Machine, bind: Bind) -> Binding:
+    entry = tx.entries.get(machine.id, bind.address)
+    if entry.state is not EntryState.PRESENT:
+        raise FailedPreconditionError(
+            ErrorReason.WRONG_STATE,
+            f"{entry.name} is {entry.state.value}: {entry.state_reason}. Mend the table and push "
+            "it again before you say which tool this is",
+            resource=entry.name,
+        )
+    if bind.tool_id is None:
+        _end_existing(tx, entry, bind)
+        tool = create_tools(tx, [tool_from_row(machine, entry, bind.new_tool_id)])[0]
+        return tx.bindings.insert(_new_binding(tx, entry, tool))
+    tool = tx.tools.get(bind.tool_id)
+    here = _open_at(tx, entry)
+    if here is not None and here.tool_id == tool.id:
+        return tx.bindings.update(here, _confirmed(here, entry))
+    _refuse_bound_elsewhere(tx, tool)
+    _end_existing(tx, entry, bind)
+    return tx.bindings.insert(_new_binding(tx, entry, tool))
+
+
+def _open_at(tx: Transaction, entry: ToolTableEntry) -> Binding | None:
+    c = tx.bindings.c
+    return tx.bindings.first(
+        c.machine_id == entry.machine_id,
+        c.address == entry.address,
+        c.state != BindingState.ENDED.value,
+    )
+
+
+def _refuse_bound_elsewhere(tx: Transaction, tool: Tool) -> None:
+    c = tx.bindings.c
+    elsewhere = tx.bindings.first(c.tool_id == tool.id, c.state != BindingState.ENDED.value)
+    if elsewhere is not None:
+        raise FailedPreconditionError(
+            ErrorReason.TOOL_ALREADY_BOUND,
+            f"{tool.name} is bound to {elsewhere.entry_name}; unbind it there first",
+            resource=tool.name,
+            metadata={"entry": elsewhere.entry_name, "binding": elsewhere.name},
+        )
+
+
+def _end_existing(tx: Transaction, entry: ToolTableEntry, bind: Bind) -> None:
+    here = _open_at(tx, entry)
+    if here is None:
+        return
+    if not bind.replace_existing:
+        raise FailedPreconditionError(
+            ErrorReason.ENTRY_ALREADY_BOUND,
+            f"{entry.name} is bound to {here.tool_name}; set replace_existing to end that, or "
+            "unbind it first",
+            resource=entry.name,
+            metadata={"binding": here.name, "tool": here.tool_name},
+        )
+    tx.bindings.update(here, _ended(tx, here))
+
+
+def _new_binding(tx: Transaction, entry: ToolTableEntry, tool: Tool) -> Binding:
+    binding = Binding(
+        id=new_id(),
+        machine_id=entry.machine_id,
+        address=entry.address,
+        tool_id=tool.id,
+        start_time=tx.now,
+    )
+    return _confirmed(binding, entry)
+
+
+def _confirmed(binding: Binding, entry: ToolTableEntry) -> Binding:
+    """The binding as a person confirms it now, with the registers as they stand."""
+    return dataclasses.replace(
+        binding,
+        state=BindingState.CONFIRMED,
+        state_reason="",
+        confirmed_length=entry.registers.length_geometry,
+        confirmed_diameter=entry.registers.diameter_geometry,
+    )
+
+
+def _ended(tx: Transaction, binding: Binding) -> Binding:
+    return dataclasses.replace(binding, state=BindingState.ENDED, state_reason="", end_time=tx.now)
+
+
+def unbind_tool(tx: Transaction, machine_id: str, binding_id: str, etag: str) -> Binding:
+    """End a binding."""
+    binding = tx.bindings.get(machine_id, binding_id)
+    check_etag(binding, etag)
+    if not binding.is_open:
+        raise FailedPreconditionError(
+            ErrorReason.WRONG_STATE,
+            f"{binding.name} has ended already",
+            resource=binding.name,
+        )
+    return tx.bindings.update(binding, _ended(tx, binding))
+
+
+def tool_from_row(machine: Machine, entry: ToolTableEntry, tool_id: str) -> Tool:
+    """A tool as a row describes it. What D means must have been said; nothing is guessed."""
+    return Tool(
+        id=tool_id,
+        display_name=entry.description
+        or f"T{entry.address} of {machine.display_name or machine.id}",
+        geometry=ToolGeometry(diameter=_diameter(machine, entry)),
+    )
+
+
+def _diameter(machine: Machine, entry: ToolTableEntry) -> Length | None:
+    profile, register = machine.register_profile, entry.registers.diameter_geometry
+    if not profile.confirmed or register is None or register.mm <= 0:
+        return None
+    if profile.diameter_meaning is DiameterMeaning.DIAMETER:
+        return register
+    if profile.diameter_meaning is DiameterMeaning.RADIUS:
+        return Length.parse(format(Decimal(register.text) * 2, "f"), register.unit)
+    return None

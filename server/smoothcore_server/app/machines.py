@@ -1,0 +1,93 @@
+"""Machines: create, change, delete."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from smoothcore_server.app import field_mask
+from smoothcore_server.domain.binding import BindingState
+from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
+from smoothcore_server.domain.job import JobState
+from smoothcore_server.domain.machine import (
+    CONTROLLER_DIAMETER_MEANING,
+    Machine,
+    RegisterProfile,
+    TableState,
+)
+from smoothcore_server.store.transaction import Transaction, new_id
+
+
+def create_machine(tx: Transaction, machine: Machine) -> Machine:
+    """Add a machine; an empty id is chosen here."""
+    machine = dataclasses.replace(machine, id=machine.id or new_id())
+    return tx.machines.insert(with_register_profile(machine))
+
+
+def with_register_profile(machine: Machine) -> Machine:
+    """Stating what D means confirms it; otherwise the controller's usual meaning is filled in
+    and stays unconfirmed."""
+    stated = machine.register_profile.diameter_meaning
+    profile = (
+        RegisterProfile(stated, confirmed=True)
+        if stated is not None
+        else RegisterProfile(CONTROLLER_DIAMETER_MEANING.get(machine.controller))
+    )
+    return dataclasses.replace(machine, register_profile=profile)
+
+
+def update_machine(tx: Transaction, wanted: Machine, paths: Sequence[str], etag: str) -> Machine:
+    """Change the fields that the paths name."""
+    before = tx.machines.get(wanted.id)
+    after = field_mask.apply(before, wanted, paths)
+    if any(path.partition(".")[0] == "register_profile" for path in paths):
+        after = with_register_profile(after)
+    if after.length_unit is not before.length_unit and tx.entries.count(
+        tx.entries.c.machine_id == before.id
+    ):
+        raise FailedPreconditionError(
+            ErrorReason.WRONG_STATE,
+            f"{before.name} has a tool table in {before.length_unit.value}; its numbers would mean "
+            "something else in another unit. Create another machine instead",
+            resource=before.name,
+        )
+    return tx.machines.update(before, after, etag)
+
+
+def delete_machine(tx: Transaction, machine_id: str, etag: str) -> None:
+    """Delete a machine and all that belongs to it; each leaves its tombstone in the log."""
+    machine = tx.machines.get(machine_id)
+    _refuse_while_in_use(tx, machine)
+    for binding in tx.bindings.where(tx.bindings.c.machine_id == machine_id):
+        tx.bindings.delete(binding)
+    for job in tx.jobs.where(tx.jobs.c.machine_id == machine_id):
+        tx.jobs.delete(job)
+    for readiness in tx.readiness.where(tx.readiness.c.machine_id == machine_id):
+        tx.readiness.delete(readiness)
+    for entry in tx.entries.where(tx.entries.c.machine_id == machine_id):
+        tx.entries.delete(entry)
+    tx.machines.delete(machine, etag)
+
+
+def _refuse_while_in_use(tx: Transaction, machine: Machine) -> None:
+    bound = tx.bindings.first(
+        tx.bindings.c.machine_id == machine.id,
+        tx.bindings.c.state != BindingState.ENDED.value,
+    )
+    active = tx.jobs.first(
+        tx.jobs.c.machine_id == machine.id, tx.jobs.c.state == JobState.ACTIVE.value
+    )
+    user = bound or active
+    if user is not None:
+        raise FailedPreconditionError(
+            ErrorReason.RESOURCE_IN_USE,
+            f"{machine.name} is in use by {user.name}; end that first",
+            resource=machine.name,
+            metadata={"by": user.name},
+        )
+
+
+def set_table_state(tx: Transaction, machine: Machine, state: TableState, reason: str) -> Machine:
+    """Say whether the stored table can be relied on."""
+    after = dataclasses.replace(machine, table_state=state, table_state_reason=reason)
+    return tx.machines.update(machine, after)

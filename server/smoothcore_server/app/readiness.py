@@ -1,0 +1,137 @@
+"""Readiness: recomputed in the transaction of every fact that it rests on, and by the clock."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime, timedelta
+
+from smoothcore_server.app.jobs import active_job
+from smoothcore_server.app.table_facts import table_facts
+from smoothcore_server.domain.binding import BindingState
+from smoothcore_server.domain.change import ResourceType
+from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
+from smoothcore_server.domain.job import Job
+from smoothcore_server.domain.machine import Machine
+from smoothcore_server.domain.readiness import Readiness, ReadinessState
+from smoothcore_server.domain.verification import ProgramFacts, Report, ReportCode
+from smoothcore_server.domain.verify import verify
+from smoothcore_server.store.transaction import Reader, Transaction
+
+VALID_FOR = timedelta(seconds=30)
+"""A client that has heard nothing for this long treats the machine as NOT READY."""
+
+_FACTS = frozenset(
+    {
+        ResourceType.MACHINE,
+        ResourceType.TOOL_TABLE_ENTRY,
+        ResourceType.BINDING,
+        ResourceType.JOB,
+    }
+)
+
+
+def refresh(tx: Transaction) -> None:
+    """Recompute the readiness of every machine that this transaction's changes touch.
+
+    The store calls this before each commit, so that no fact is ever committed beside a readiness
+    that does not know it.
+    """
+    touched = set(tx.to_recheck)
+    touched.update(change.machine_id for change in tx.changes if change.type in _FACTS)
+    touched.update(_machines_of_changed_tools(tx))
+    for machine_id in sorted(touched):
+        machine = tx.machines.find(machine_id)
+        if machine is not None:
+            _refresh_machine(tx, machine)
+
+
+def _machines_of_changed_tools(tx: Transaction) -> set[str]:
+    changed = [
+        change.name.removeprefix("tools/")
+        for change in tx.changes
+        if change.type is ResourceType.TOOL
+    ]
+    if not changed:
+        return set()
+    c = tx.bindings.c
+    bound = tx.bindings.where(c.tool_id.in_(changed), c.state != BindingState.ENDED.value)
+    return {binding.machine_id for binding in bound}
+
+
+def _refresh_machine(tx: Transaction, machine: Machine) -> None:
+    before = tx.readiness.find(machine.id)
+    job = active_job(tx, machine.id)
+    if job is None and before is None:
+        return
+    after = Readiness(machine.id) if job is None else _judge(tx, machine, job)
+    if before is None:
+        tx.readiness.insert(after)
+        return
+    after = dataclasses.replace(after, meta=before.meta)
+    if _lasting(after) != _lasting(before):
+        tx.readiness.update(before, after)
+    elif after != before:
+        # Only ages have changed: an identical reading refreshes them and emits nothing.
+        tx.readiness.touch(after)
+
+
+def _judge(tx: Transaction, machine: Machine, job: Job) -> Readiness:
+    program = tx.programs.get(job.program_id)
+    report = verify(ProgramFacts(program.contents), table_facts(tx, machine), tx.now)
+    stale = any(finding.code is ReportCode.TABLE_STALE for finding in report.findings)
+    return Readiness(
+        machine_id=machine.id,
+        state=ReadinessState.READY if report.ready else ReadinessState.NOT_READY,
+        job_id=job.id,
+        program_id=program.id,
+        program_display_name=program.display_name,
+        report=report,
+        # Once stale, nothing more can happen by time alone.
+        stale_at=None if stale else report.stale_at,
+    )
+
+
+def _lasting(readiness: Readiness) -> Readiness:
+    """A readiness without what an identical reading refreshes."""
+    return dataclasses.replace(readiness, report=_ageless(readiness.report), stale_at=None)
+
+
+def _ageless(report: Report) -> Report:
+    verdicts = tuple(
+        dataclasses.replace(
+            verdict,
+            compared=tuple(dataclasses.replace(item, read_time=None) for item in verdict.compared),
+        )
+        for verdict in report.verdicts
+    )
+    return dataclasses.replace(report, verdicts=verdicts, stale_at=None)
+
+
+def get_readiness(reader: Reader, machine_id: str) -> Readiness:
+    """The standing verdict on a machine; raises NotFoundError and FailedPreconditionError.
+
+    One that passing time has overtaken says so, whether or not the timer has come by.
+    """
+    machine = reader.machines.get(machine_id)
+    readiness = reader.readiness.find(machine_id)
+    if readiness is None:
+        raise FailedPreconditionError(
+            ErrorReason.NO_ACTIVE_JOB,
+            f"{machine.name} has no active job, so there is no readiness; activate a job first",
+            resource=machine.name,
+        )
+    if readiness.stale_at is not None and readiness.stale_at <= reader.now:
+        return _overtaken(reader, machine, readiness)
+    return readiness
+
+
+def _overtaken(reader: Reader, machine: Machine, readiness: Readiness) -> Readiness:
+    program = reader.programs.get(readiness.program_id)
+    report = verify(ProgramFacts(program.contents), table_facts(reader, machine), reader.now)
+    return dataclasses.replace(readiness, state=ReadinessState.NOT_READY, report=report)
+
+
+def valid_until(readiness: Readiness, now: datetime) -> datetime:
+    """Until when an answer may be relied on."""
+    limit = now + VALID_FOR
+    return limit if readiness.stale_at is None else min(limit, max(readiness.stale_at, now))

@@ -1,0 +1,63 @@
+"""Gathering what is known of a machine's table, for a push and for verification."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from smoothcore_server.domain.binding import Binding, BindingState
+from smoothcore_server.domain.machine import Machine
+from smoothcore_server.domain.tool import Tool
+from smoothcore_server.domain.tool_table import EntryState, ToolTableEntry
+from smoothcore_server.domain.verification import TableFacts
+from smoothcore_server.store.transaction import Reader
+
+
+def entries_of(reader: Reader, machine_id: str) -> dict[str, ToolTableEntry]:
+    """All entries of a machine by address, with the time each was really last read."""
+    found = reader.entries.where(reader.entries.c.machine_id == machine_id)
+    return {entry.address: entry for entry in as_last_read(reader, machine_id, found)}
+
+
+def as_last_read(
+    reader: Reader, machine_id: str, entries: list[ToolTableEntry]
+) -> list[ToolTableEntry]:
+    """Entries with their true read time.
+
+    An identical snapshot refreshes all rows at once by one time on the machine's status; rows
+    that are missing or in doubt were not read by it.
+    """
+    status = reader.machine_status.find(machine_id)
+    snapshot = status.table_read_time if status else None
+    if snapshot is None:
+        return entries
+    return [
+        dataclasses.replace(entry, read_time=snapshot)
+        if entry.state is EntryState.PRESENT and entry.read_time < snapshot
+        else entry
+        for entry in entries
+    ]
+
+
+def open_bindings_of(reader: Reader, machine_id: str) -> dict[str, Binding]:
+    """The open bindings of a machine by address."""
+    c = reader.bindings.c
+    found = reader.bindings.where(c.machine_id == machine_id, c.state != BindingState.ENDED.value)
+    return {binding.address: binding for binding in found}
+
+
+def tools_of(reader: Reader, bindings: dict[str, Binding]) -> dict[str, Tool]:
+    """The tools that bindings name, by id."""
+    ids = sorted({binding.tool_id for binding in bindings.values()})
+    found = reader.tools.where(reader.tools.c.id.in_(ids)) if ids else []
+    return {tool.id: tool for tool in found}
+
+
+def table_facts(reader: Reader, machine: Machine) -> TableFacts:
+    """All that verification needs to know of a stored table."""
+    bindings = open_bindings_of(reader, machine.id)
+    return TableFacts(
+        machine=machine,
+        entries=entries_of(reader, machine.id),
+        bindings=bindings,
+        tools=tools_of(reader, bindings),
+    )

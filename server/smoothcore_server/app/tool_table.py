@@ -1,0 +1,211 @@
+"""Pushing and reading tool tables."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from smoothcore_server.app.machines import set_table_state
+from smoothcore_server.app.table_facts import (
+    as_last_read,
+    entries_of,
+    open_bindings_of,
+    tools_of,
+)
+from smoothcore_server.domain.binding import Binding
+from smoothcore_server.domain.binding_rules import binding_after
+from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError, invalid_field
+from smoothcore_server.domain.length import Length
+from smoothcore_server.domain.machine import Machine, TableState
+from smoothcore_server.domain.table_hold import HoldReason, hold_message, hold_reason
+from smoothcore_server.domain.table_push import PushMode, PushPlan, RowOutcome, RowPlan, classify
+from smoothcore_server.domain.tool import Tool
+from smoothcore_server.domain.tool_table import EntryState, ParsedTable, ReadFrom, ToolTableEntry
+from smoothcore_server.store.machine_status import StoredStatus
+from smoothcore_server.store.transaction import Reader, Transaction
+
+CLOCK_ALLOWANCE = timedelta(minutes=5)
+"""A caller's clock may be ahead by this much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A reading of a machine's table, already parsed: parsing happens before the lock."""
+
+    machine_id: str
+    mode: PushMode
+    parsed: ParsedTable
+    read_from: ReadFrom
+    read_time: datetime | None = None
+    accept_large_change: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """What became of a push."""
+
+    plan: PushPlan
+    parsed: ParsedTable
+    hold: HoldReason | None = None
+    hold_message: str = ""
+
+    @property
+    def stored(self) -> bool:
+        """Whether anything but a read time was written."""
+        return self.hold is None and not self.plan.changes_nothing
+
+
+def push_table(tx: Transaction, push: Push) -> PushResult:
+    """Store a reading, with what follows from it for bindings, or hold it."""
+    machine = tx.machines.get(push.machine_id)
+    read_time = _checked_read_time(tx, push)
+    existing = entries_of(tx, machine.id)
+    plan = classify(
+        machine,
+        existing,
+        push.parsed,
+        push.mode,
+        read_time=read_time,
+        read_from=push.read_from,
+        reporter=tx.author.actor,
+    )
+    bindings = open_bindings_of(tx, machine.id)
+    tools = tools_of(tx, bindings)
+    if not push.accept_large_change:
+        hold = hold_reason(machine, existing, plan, push.mode, _diameters(bindings, tools))
+        if hold is not None:
+            return _hold(tx, machine, push, plan, existing, hold)
+    _store(tx, plan, push.mode)
+    _update_bindings(tx, machine, plan, bindings, tools)
+    whole = push.mode is PushMode.SNAPSHOT
+    if whole or machine.table_state is TableState.NEVER_READ:
+        set_table_state(tx, machine, TableState.CURRENT, "")
+    tx.machine_status.seen(machine.id, tx.now, read_time if whole else None)
+    tx.recheck(machine.id)
+    return PushResult(plan, push.parsed)
+
+
+def _checked_read_time(tx: Transaction, push: Push) -> datetime:
+    if push.read_time is None:
+        return tx.now
+    if push.read_time > tx.now + CLOCK_ALLOWANCE:
+        raise invalid_field("read_time", "lies in the future; leave it out or set the clock")
+    status = tx.machine_status.find(push.machine_id)
+    newest = status.table_read_time if status else None
+    if newest is not None and push.read_time < newest:
+        raise FailedPreconditionError(
+            ErrorReason.WRONG_STATE,
+            f"the table was read again at {newest.isoformat()}, after this reading: "
+            "an older reading does not overwrite a newer one. Read the table anew",
+            resource=f"machines/{push.machine_id}",
+        )
+    return min(push.read_time, tx.now)
+
+
+def _hold(
+    tx: Transaction,
+    machine: Machine,
+    push: Push,
+    plan: PushPlan,
+    existing: dict[str, ToolTableEntry],
+    hold: HoldReason,
+) -> PushResult:
+    message = hold_message(hold, existing, plan)
+    set_table_state(tx, machine, TableState.IN_DOUBT, message)
+    tx.machine_status.seen(machine.id, tx.now, None)
+    return PushResult(plan, push.parsed, hold, message)
+
+
+def _store(tx: Transaction, plan: PushPlan, mode: PushMode) -> None:
+    created = [row.entry for row in plan.rows if row.before is None]
+    tx.entries.insert_many(created)
+    tx.entries.update_many(
+        [
+            (row.before, row.entry)
+            for row in plan.rows
+            if row.before is not None and row.outcome is not RowOutcome.UNCHANGED
+        ]
+    )
+    if mode is PushMode.MERGE:
+        # A snapshot refreshes all rows by one time on the machine's status instead.
+        for row in plan.rows:
+            if row.outcome is RowOutcome.UNCHANGED and row.entry != row.before:
+                tx.entries.touch(row.entry)
+
+
+def _update_bindings(
+    tx: Transaction,
+    machine: Machine,
+    plan: PushPlan,
+    bindings: dict[str, Binding],
+    tools: dict[str, Tool],
+) -> None:
+    for row in plan.rows:
+        binding = bindings.get(row.address)
+        if binding is not None and row.outcome is not RowOutcome.UNCHANGED:
+            _update_binding(tx, machine, row, binding, tools.get(binding.tool_id))
+
+
+def _update_binding(
+    tx: Transaction, machine: Machine, row: RowPlan, binding: Binding, tool: Tool | None
+) -> None:
+    after = binding_after(binding, row.before, row.entry, machine, tool)
+    if after is not None:
+        tx.bindings.update(binding, after)
+
+
+def _diameters(bindings: dict[str, Binding], tools: dict[str, Tool]) -> dict[str, Length]:
+    found = {}
+    for address, binding in bindings.items():
+        tool = tools.get(binding.tool_id)
+        if tool is not None and tool.geometry.diameter is not None:
+            found[address] = tool.geometry.diameter
+    return found
+
+
+def get_entry(reader: Reader, machine_id: str, address: str) -> ToolTableEntry:
+    """One entry, with the time it was really last read."""
+    return as_last_read(reader, machine_id, [reader.entries.get(machine_id, address)])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class MachineStatus:
+    """What changes all the time about a machine."""
+
+    machine: Machine
+    stored: StoredStatus | None
+    present_entries: int
+    doubtful_entries: int
+
+    @property
+    def table_stale_time(self) -> datetime | None:
+        """When the last reading of the whole table gets too old."""
+        if self.stored is None or self.stored.table_read_time is None:
+            return None
+        return self.stored.table_read_time + self.machine.staleness_limit
+
+
+def machine_status(reader: Reader, machine_id: str) -> MachineStatus:
+    """When a machine was last heard of, and how its table stands."""
+    machine = reader.machines.get(machine_id)
+    c = reader.entries.c
+    mine = c.machine_id == machine_id
+    doubtful = [EntryState.AMBIGUOUS.value, EntryState.UNREADABLE.value]
+    return MachineStatus(
+        machine=machine,
+        stored=reader.machine_status.find(machine_id),
+        present_entries=reader.entries.count(mine, c.state == EntryState.PRESENT.value),
+        doubtful_entries=reader.entries.count(mine, c.state.in_(doubtful)),
+    )
+
+
+def rows_with_numbers(parsed: ParsedTable) -> ParsedTable:
+    """Rows that a caller stated, each with the tool number that its address says."""
+    rows = [
+        dataclasses.replace(row, tool_number=int(row.address))
+        if row.tool_number is None and row.address.isascii() and row.address.isdecimal()
+        else row
+        for row in parsed.rows
+    ]
+    return dataclasses.replace(parsed, rows=tuple(rows))

@@ -1,0 +1,56 @@
+"""Tools: create, change, delete."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from smoothcore_server.app import field_mask
+from smoothcore_server.domain.binding import BindingState
+from smoothcore_server.domain.errors import (
+    ErrorReason,
+    FailedPreconditionError,
+    invalid_field,
+)
+from smoothcore_server.domain.tool import Tool, ToolCondition
+from smoothcore_server.store.transaction import Transaction, new_id
+
+
+def create_tools(tx: Transaction, tools: Sequence[Tool]) -> list[Tool]:
+    """Add tools, all or none; empty ids are chosen here."""
+    return [tx.tools.insert(dataclasses.replace(tool, id=tool.id or new_id())) for tool in tools]
+
+
+def update_tool(tx: Transaction, wanted: Tool, paths: Sequence[str], etag: str) -> Tool:
+    """Change the fields that the paths name."""
+    before = tx.tools.get(wanted.id)
+    return tx.tools.update(before, field_mask.apply(before, wanted, paths), etag)
+
+
+def set_condition(
+    tx: Transaction, tool_id: str, condition: ToolCondition, reason: str, etag: str
+) -> Tool:
+    """Say whether a tool may be used, and why not."""
+    before = tx.tools.get(tool_id)
+    available = condition is ToolCondition.AVAILABLE
+    if not available and not reason.strip():
+        raise invalid_field("reason", f"say why the tool is {condition.value}")
+    after = dataclasses.replace(
+        before, condition=condition, condition_reason="" if available else reason
+    )
+    return tx.tools.update(before, after, etag)
+
+
+def delete_tool(tx: Transaction, tool_id: str, etag: str) -> None:
+    """Delete a tool that is bound nowhere."""
+    tool = tx.tools.get(tool_id)
+    c = tx.bindings.c
+    bound = tx.bindings.first(c.tool_id == tool_id, c.state != BindingState.ENDED.value)
+    if bound is not None:
+        raise FailedPreconditionError(
+            ErrorReason.RESOURCE_IN_USE,
+            f"{tool.name} is bound to {bound.entry_name}; unbind it first",
+            resource=tool.name,
+            metadata={"by": bound.name},
+        )
+    tx.tools.delete(tool, etag)

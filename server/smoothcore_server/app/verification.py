@@ -1,0 +1,71 @@
+"""Verification on demand: a stored or inline program against a stored or inline table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smoothcore_server.app.table_facts import table_facts
+from smoothcore_server.domain.length import LengthUnit
+from smoothcore_server.domain.machine import (
+    Assurance,
+    DiameterMeaning,
+    Machine,
+    RegisterProfile,
+    TableState,
+    ToolChange,
+)
+from smoothcore_server.domain.program import Program
+from smoothcore_server.domain.resource import EPOCH
+from smoothcore_server.domain.table_push import PushMode, classify
+from smoothcore_server.domain.tool_table import ParsedTable, ReadFrom
+from smoothcore_server.domain.verification import ProgramFacts, Report, TableFacts
+from smoothcore_server.domain.verify import verify
+from smoothcore_server.store.transaction import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class InlineTable:
+    """A table that comes with a request, and what its registers mean."""
+
+    parsed: ParsedTable
+    length_unit: LengthUnit
+    diameter_meaning: DiameterMeaning | None
+    tool_change: ToolChange = ToolChange.FIXED_POCKETS
+
+
+def inline_facts(table: InlineTable) -> TableFacts:
+    """Facts of a table that nobody stored: no bindings, no age."""
+    machine = Machine(
+        id="inline",
+        length_unit=table.length_unit,
+        tool_change=table.tool_change,
+        register_profile=RegisterProfile(
+            table.diameter_meaning, confirmed=table.diameter_meaning is not None
+        ),
+        minimum_assurance=Assurance.GEOMETRY,
+        table_state=TableState.CURRENT,
+    )
+    plan = classify(
+        machine,
+        {},
+        table.parsed,
+        PushMode.SNAPSHOT,
+        read_time=EPOCH,
+        read_from=ReadFrom.FILE,
+        reporter="",
+    )
+    return TableFacts(machine, {row.address: row.entry for row in plan.rows}, inline=True)
+
+
+def verify_stored(
+    reader: Reader, program: Program | str, table: InlineTable | str
+) -> tuple[Report, Program]:
+    """Verify, looking up what is named; raises NotFoundError."""
+    if isinstance(program, str):
+        program = reader.programs.get(program)
+    facts = (
+        table_facts(reader, reader.machines.get(table))
+        if isinstance(table, str)
+        else inline_facts(table)
+    )
+    return verify(ProgramFacts(program.contents), facts, reader.now), program

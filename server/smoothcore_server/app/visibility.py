@@ -1,0 +1,65 @@
+"""What of the change log a credential may see, and what a watch asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smoothcore_server.domain.change import READ_PERMISSION, Change, ChangeSet, ResourceType
+from smoothcore_server.domain.errors import ErrorReason, PermissionDeniedError
+from smoothcore_server.domain.principal import Principal
+from smoothcore_server.feed.tokens import filter_hash
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A filter on immutable attributes: type, and the machine a resource belongs to."""
+
+    types: frozenset[ResourceType]
+    machines: frozenset[str] | None
+    """None for all. Resources of no machine are hidden only where ``only_machine`` says so."""
+    only_machine: bool = False
+
+    @property
+    def hash(self) -> bytes:
+        """Goes into resume tokens: one made for another view is refused."""
+        types = ",".join(sorted(item.value for item in self.types))
+        machines = "*" if self.machines is None else ",".join(sorted(self.machines))
+        return filter_hash(types, machines, str(self.only_machine))
+
+    def shows(self, change: Change) -> bool:
+        """Whether a change is in view."""
+        if change.type not in self.types:
+            return False
+        if not change.machine_id:
+            return not self.only_machine
+        return self.machines is None or change.machine_id in self.machines
+
+    def of(self, change_set: ChangeSet) -> list[Change]:
+        """The changes of a change set that are in view."""
+        return [change for change in change_set.changes if self.shows(change)]
+
+
+def view_for(principal: Principal, types: Sequence[ResourceType], machine_id: str) -> View:
+    """What a caller sees of what they ask for.
+
+    Raises PermissionDeniedError when a type is asked for that they may not read, or a machine they
+    are not bound to, or when nothing is left.
+    """
+    readable = {item for item in ResourceType if principal.may(READ_PERMISSION[item])}
+    refused = [item for item in types if item not in readable]
+    if refused or not readable:
+        missing = READ_PERMISSION[refused[0]] if refused else "of any read kind"
+        raise PermissionDeniedError(
+            ErrorReason.PERMISSION_DENIED,
+            f"this credential lacks the permission {missing}; ask an administrator",
+            metadata={"permission": missing},
+        )
+    if machine_id and not principal.may_see_machine(machine_id):
+        raise PermissionDeniedError(
+            ErrorReason.PERMISSION_DENIED,
+            f"this credential is bound to other machines than machines/{machine_id}",
+            metadata={"permission": "machines.read"},
+        )
+    machines = frozenset({machine_id}) if machine_id else principal.machines or None
+    return View(frozenset(types) or frozenset(readable), machines, only_machine=bool(machine_id))

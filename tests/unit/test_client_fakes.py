@@ -1,0 +1,250 @@
+"""Small fakes of the real services, on a real server, for the tests of the client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from smoothcore.v1 import (
+    auth_service_pb2,
+    auth_service_pb2_grpc,
+    change_service_pb2,
+    change_service_pb2_grpc,
+    change_set_pb2,
+    machine_pb2,
+    machine_service_pb2,
+    machine_service_pb2_grpc,
+    program_pb2,
+    program_service_pb2_grpc,
+    tool_pb2,
+    tool_service_pb2_grpc,
+    verification_service_pb2,
+    verification_service_pb2_grpc,
+)
+
+Failure = tuple[grpc.StatusCode, str, str]
+"""Code, reason, message."""
+
+
+def rich_status(code: grpc.StatusCode, message: str, *details: Any) -> grpc.Status:
+    """A status as the server packs it."""
+    packed = []
+    for detail in details:
+        packed.append(any_pb2.Any())
+        packed[-1].Pack(detail)
+    return rpc_status.to_status(
+        status_pb2.Status(code=code.value[0], message=message, details=packed)
+    )
+
+
+def error_info(reason: str, **metadata: str) -> error_details_pb2.ErrorInfo:
+    """The ErrorInfo that every error of the server carries."""
+    return error_details_pb2.ErrorInfo(reason=reason, domain="smooth-core", metadata=metadata)
+
+
+@dataclass
+class Recorder:
+    """What was received, and what to fail with before anything is answered."""
+
+    requests: list[Any] = field(default_factory=list)
+    metadata: list[dict[str, Any]] = field(default_factory=list)
+    statuses: deque[grpc.Status] = field(default_factory=deque)
+    delay: float = 0.0
+
+    async def receive(self, request: Any, context: Any) -> None:
+        self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
+        if self.statuses:
+            await context.abort_with_status(self.statuses.popleft())
+        if self.delay:
+            await asyncio.sleep(self.delay)
+
+
+class FakeAuth(Recorder, auth_service_pb2_grpc.AuthServiceServicer):
+    async def WhoAmI(self, request: Any, context: Any) -> Any:
+        await self.receive(request, context)
+        return auth_service_pb2.WhoAmIResponse(display_name="the tests", server_version="9.9")
+
+
+class FakeMachines(Recorder, machine_service_pb2_grpc.MachineServiceServicer):
+    machines: list[machine_pb2.Machine]
+
+    async def CreateMachine(self, request: Any, context: Any) -> Any:
+        await self.receive(request, context)
+        created = machine_pb2.Machine()
+        created.CopyFrom(request.machine)
+        created.name = f"machines/{request.machine_id}"
+        return created
+
+    async def ListMachines(self, request: Any, context: Any) -> Any:
+        await self.receive(request, context)
+        start = int(request.page_token or 0)
+        end = start + request.page_size
+        return machine_service_pb2.ListMachinesResponse(
+            machines=self.machines[start:end],
+            next_page_token=str(end) if end < len(self.machines) else "",
+            resume_token="" if start else "listed-here",
+        )
+
+    async def PushToolTable(self, request: Any, context: Any) -> Any:
+        await self.receive(request, context)
+        return machine_service_pb2.PushToolTableResponse(
+            revision=7, outcome=machine_service_pb2.PUSH_OUTCOME_STORED
+        )
+
+
+class FakePrograms(Recorder, program_service_pb2_grpc.ProgramServiceServicer):
+    content: bytes = b""
+    largest_chunk: int = 0
+
+    async def UploadProgram(self, requests: AsyncIterator[Any], context: Any) -> Any:
+        await self.receive(None, context)
+        parts = [request async for request in requests]
+        chunks = [part.chunk for part in parts[1:]]
+        self.content = b"".join(chunks)
+        self.largest_chunk = max(map(len, chunks), default=0)
+        return program_pb2.Program(
+            display_name=parts[0].info.display_name, size_bytes=len(self.content)
+        )
+
+
+class FakeTools(Recorder, tool_service_pb2_grpc.ToolServiceServicer):
+    async def GetTool(self, request: Any, context: Any) -> Any:
+        await self.receive(request, context)
+        return tool_pb2.Tool(name=request.name)
+
+
+class FakeVerification(Recorder, verification_service_pb2_grpc.VerificationServiceServicer):
+    async def VerifyProgram(self, request: Any, context: Any) -> Any:
+        await self.receive(request, context)
+        return verification_service_pb2.VerifyProgramResponse(revision=3)
+
+
+class FakeChanges(Recorder, change_service_pb2_grpc.ChangeServiceServicer):
+    """A change log whose resume token is a revision, and whose streams are cut as told."""
+
+    log: list[change_set_pb2.ChangeSet]
+    cuts: deque[int]
+    """After how many messages each stream is cut; streams after the last one stay open."""
+    per_message: int = 1
+    split: int = 0
+    """Into how many changes each part of a change set is split; 0 for never."""
+    repeat: int = 0
+    """How many change sets a resumed stream sends again, as "at least once" allows."""
+    ending: Callable[[Any], Any] | None = None
+
+    async def WatchChanges(self, request: Any, context: Any) -> None:
+        await self.receive(request, context)
+        budget = self.cuts.popleft() if self.cuts else None
+        start = int(request.resume_token) if request.resume_token else 0
+        for message in self._messages(max(0, start - self.repeat)):
+            if budget is not None:
+                if budget == 0:
+                    await self._end(context)
+                    return
+                budget -= 1
+            await context.write(message)
+        if budget is not None:
+            await self._end(context)
+        else:
+            await asyncio.Event().wait()
+
+    async def _end(self, context: Any) -> None:
+        if self.ending is not None:
+            await self.ending(context)
+            return
+        await context.abort_with_status(
+            rich_status(grpc.StatusCode.UNAVAILABLE, "draining", error_info("DRAINING"))
+        )
+
+    def _messages(self, start: int) -> list[change_service_pb2.WatchChangesResponse]:
+        response = change_service_pb2.WatchChangesResponse
+        progress = change_service_pb2.WatchProgress(revision=start)
+        messages = [response(progress=progress, resume_token=str(start))]
+        parts = [part for whole in self.log[start:] for part in self._parts(whole)]
+        for index in range(0, len(parts), self.per_message):
+            group = parts[index : index + self.per_message]
+            behind = group[-1].revision - (1 if group[-1].more else 0)
+            changes = change_service_pb2.ChangeSets(change_sets=group)
+            messages.append(response(changes=changes, resume_token=str(behind)))
+        return messages
+
+    def _parts(self, whole: change_set_pb2.ChangeSet) -> list[change_set_pb2.ChangeSet]:
+        if not self.split:
+            return [whole]
+        parts = []
+        for index in range(0, len(whole.changes), self.split):
+            part = change_set_pb2.ChangeSet(
+                revision=whole.revision,
+                changes=whole.changes[index : index + self.split],
+                more=index + self.split < len(whole.changes),
+            )
+            parts.append(part)
+        return parts
+
+
+class FakeServer:
+    """All fakes on one server."""
+
+    def __init__(self) -> None:
+        self.auth = FakeAuth()
+        self.machines = FakeMachines()
+        self.machines.machines = []
+        self.programs = FakePrograms()
+        self.tools = FakeTools()
+        self.verification = FakeVerification()
+        self.changes = FakeChanges()
+        self.changes.log = []
+        self.changes.cuts = deque()
+        self.port = 0
+        self._server: Any = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Starts, or starts anew on the same port."""
+        server = grpc.aio.server()
+        auth_service_pb2_grpc.add_AuthServiceServicer_to_server(self.auth, server)
+        machine_service_pb2_grpc.add_MachineServiceServicer_to_server(self.machines, server)
+        program_service_pb2_grpc.add_ProgramServiceServicer_to_server(self.programs, server)
+        tool_service_pb2_grpc.add_ToolServiceServicer_to_server(self.tools, server)
+        verification_service_pb2_grpc.add_VerificationServiceServicer_to_server(
+            self.verification, server
+        )
+        change_service_pb2_grpc.add_ChangeServiceServicer_to_server(self.changes, server)
+        self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
+        await server.start()
+        self._server = server
+
+    async def stop(self) -> None:
+        await self._server.stop(0)
+
+
+@contextlib.asynccontextmanager
+async def fake_server() -> AsyncIterator[FakeServer]:
+    server = FakeServer()
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeServer]:
+    """A server with fakes of the services, on a free port."""
+    async with fake_server() as server:
+        yield server

@@ -1,0 +1,175 @@
+"""The watch: goes on by itself, loses nothing, repeats nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import grpc
+import pytest
+from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
+
+from smoothcore.v1.change_set_pb2 import (
+    RESOURCE_TYPE_READINESS,
+    RESOURCE_TYPE_TOOL_TABLE_ENTRY,
+    Change,
+    ChangeSet,
+)
+from smoothcore_client import (
+    AsyncClient,
+    Backoff,
+    InvalidArgument,
+    SmoothCoreError,
+    TokenForeign,
+    Watch,
+    WatchEvent,
+)
+
+__all__ = ["fake"]
+
+QUICK = Backoff(initial=0.005, maximum=0.02)
+
+
+def change_sets(count: int, changes: int = 5) -> list[ChangeSet]:
+    return [
+        ChangeSet(revision=r, changes=[Change(ordinal=i, name=f"r{r}.{i}") for i in range(changes)])
+        for r in range(1, count + 1)
+    ]
+
+
+async def follow(watch: Watch, until: int) -> list[WatchEvent]:
+    """The change sets of a watch, up to a revision."""
+    found: list[WatchEvent] = []
+    async with asyncio.timeout(20), watch:
+        async for event in watch:
+            if event.change_set is not None:
+                found.append(event)
+            if event.revision >= until and event.change_set is not None:
+                return found
+    raise AssertionError("a watch never ends by itself")
+
+
+@pytest.mark.parametrize("per_message", [1, 3])
+@pytest.mark.parametrize("split", [0, 2])
+@pytest.mark.parametrize("repeat", [0, 2])
+async def test_nothing_is_lost_or_repeated_over_many_cuts(
+    fake: FakeServer, per_message: int, split: int, repeat: int
+) -> None:
+    fake.changes.log = change_sets(12)
+    fake.changes.cuts = deque([0, 3, 1, 4, 5, 2, 9, 7, 12, 13, 20])
+    fake.changes.per_message = per_message
+    fake.changes.split = split
+    fake.changes.repeat = repeat
+    async with AsyncClient(fake.address, reconnect=QUICK) as client:
+        events = await follow(client.watch(), until=12)
+    assert [event.revision for event in events] == list(range(1, 13))
+    for event in events:
+        assert event.change_set is not None
+        assert [change.ordinal for change in event.change_set.changes] == list(range(5))
+        assert not event.change_set.more
+    assert len(fake.changes.requests) >= 4
+
+
+@pytest.mark.parametrize("per_message", [1, 3])
+@pytest.mark.parametrize("split", [0, 2])
+async def test_every_token_leads_on_without_a_gap(
+    fake: FakeServer, per_message: int, split: int
+) -> None:
+    fake.changes.log = change_sets(7)
+    fake.changes.per_message = per_message
+    fake.changes.split = split
+    async with AsyncClient(fake.address, reconnect=QUICK) as client:
+        events = await follow(client.watch(), until=7)
+        for event in events:
+            fake.changes.log = change_sets(8)
+            rest = await follow(client.watch(resume_token=event.resume_token), until=8)
+            assert rest[0].revision <= event.revision + 1
+            assert rest[-1].revision == 8
+        assert events[-1].resume_token == "7"
+
+
+async def test_the_first_event_is_a_progress(fake: FakeServer) -> None:
+    async with AsyncClient(fake.address) as client, client.watch() as watch:
+        assert watch.resume_token == ""
+        event = await anext(watch)
+        assert (event.revision, event.change_set, event.resume_token) == (0, None, "0")
+        assert watch.resume_token == "0"
+
+
+async def test_a_stream_that_simply_ends_is_opened_again(fake: FakeServer) -> None:
+    async def end(context: Any) -> None:
+        return
+
+    fake.changes.log = change_sets(4)
+    fake.changes.cuts = deque([2, 2])
+    fake.changes.ending = end
+    async with AsyncClient(fake.address, reconnect=QUICK) as client:
+        events = await follow(client.watch(), until=4)
+    assert [event.revision for event in events] == [1, 2, 3, 4]
+
+
+async def test_a_watch_survives_a_restart_of_the_server(fake: FakeServer) -> None:
+    fake.changes.log = change_sets(2)
+    lost: list[SmoothCoreError] = []
+    async with AsyncClient(fake.address, reconnect=QUICK) as client:
+        watch = client.watch(on_disconnect=lambda error, delay: lost.append(error))
+        async with watch, asyncio.timeout(20):
+            while (await anext(watch)).revision < 2:
+                pass
+            await fake.stop()
+            fake.changes.log = change_sets(4)
+            restart = asyncio.create_task(fake.start())
+            revisions = [(await anext(watch)).revision for _ in range(3)]
+            await restart
+    assert revisions == [2, 3, 4], "a progress at 2, then what is new"
+    assert lost
+
+
+async def test_a_cancelled_wait_can_be_taken_up_again(fake: FakeServer) -> None:
+    fake.changes.log = change_sets(1)
+    async with AsyncClient(fake.address, reconnect=QUICK) as client, client.watch() as watch:
+        while (await anext(watch)).revision < 1:
+            pass
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(watch), 0.05)
+        fake.changes.log = change_sets(2)
+        seen = [await anext(watch), await anext(watch)]
+    assert [event.revision for event in seen] == [1, 2]
+
+
+async def test_waiting_honours_what_the_server_asks_for() -> None:
+    backoff = Backoff(initial=0.5, maximum=4.0)
+    assert all(0.25 <= backoff.delay(0) <= 0.5 for _ in range(50))
+    assert all(2.0 <= backoff.delay(90) <= 4.0 for _ in range(50))
+    assert all(10.25 <= backoff.delay(0, at_least=10.0) <= 10.5 for _ in range(50))
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "expected"),
+    [
+        (grpc.StatusCode.FAILED_PRECONDITION, "TOKEN_FOREIGN", TokenForeign),
+        (grpc.StatusCode.INVALID_ARGUMENT, "TOKEN_INVALID", InvalidArgument),
+        (grpc.StatusCode.INTERNAL, "INTERNAL", SmoothCoreError),
+    ],
+)
+async def test_what_cannot_be_mended_by_reconnecting_is_raised(
+    fake: FakeServer, code: grpc.StatusCode, reason: str, expected: type[SmoothCoreError]
+) -> None:
+    fake.changes.statuses.append(rich_status(code, "no", error_info(reason)))
+    async with AsyncClient(fake.address, reconnect=QUICK) as client:
+        with pytest.raises(expected):
+            await anext(client.watch(resume_token="5"))
+    assert len(fake.changes.requests) == 1
+
+
+async def test_the_filter_is_sent_with_every_connection(fake: FakeServer) -> None:
+    fake.changes.log = change_sets(2)
+    fake.changes.cuts = deque([2])
+    async with AsyncClient(fake.address, reconnect=QUICK) as client:
+        words = ["readiness", "tool-table-entry"]
+        await follow(client.watch(types=words, parent="mill-1"), until=2)
+    for request in fake.changes.requests:
+        assert list(request.types) == [RESOURCE_TYPE_READINESS, RESOURCE_TYPE_TOOL_TABLE_ENTRY]
+        assert request.parent == "machines/mill-1"
+    assert [request.resume_token for request in fake.changes.requests] == ["", "1"]
