@@ -14,6 +14,7 @@ from smoothcore_server.domain.errors import (
     OutOfRangeError,
     SmoothCoreError,
     UnavailableError,
+    draining,
 )
 from smoothcore_server.feed.ring import size_of
 from smoothcore_server.feed.tailer import Feed
@@ -63,7 +64,7 @@ class Watch:
         else:
             position = Position.at(ring.head, ring.chain_hash)
         await write(self._progress(organization, position))
-        while True:
+        while not self._feed.is_ending:
             if not await ring.wait(position.revision, self._settings.progress_interval_s):
                 await write(self._progress(organization, position))
                 continue
@@ -72,6 +73,8 @@ class Watch:
                 await write(made)
                 position = behind
             position = _behind(found, position)
+        await write(self._progress(organization, position))
+        raise draining()
 
     async def _resumed(self, organization: str, token: str) -> Position:
         """The position of a token, once it is certain that this log is the one it was made of."""

@@ -165,3 +165,12 @@ def not_found(name: str) -> NotFoundError:
         resource=name,
         metadata={"name": name},
     )
+
+
+def draining() -> UnavailableError:
+    """How a stream ends when the server goes away."""
+    return UnavailableError(
+        ErrorReason.DRAINING,
+        "the server is going away; connect again and resume with the last token",
+        retry_after_s=1.0,
+    )

@@ -52,8 +52,12 @@ class Ring:
         while len(self._sets) > MAX_CHANGE_SETS or self._bytes > MAX_BYTES:
             self._bytes -= size_of(self._sets.popleft())
         if change_sets:
-            self._news.set()
-            self._news = asyncio.Event()
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake all watchers."""
+        self._news.set()
+        self._news = asyncio.Event()
 
     def behind(self, revision: int, limit: int) -> list[ChangeSet] | None:
         """Up to ``limit`` change sets behind a revision; None if that has fallen off the ring."""

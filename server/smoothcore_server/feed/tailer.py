@@ -28,6 +28,7 @@ class Feed:
         self._rings: dict[str, Ring] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.is_ending = False
         self.failure: BaseException | None = None
         """Why the feed stopped following; None while it does."""
 
@@ -44,6 +45,12 @@ class Feed:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def end(self) -> None:
+        """Have all watchers say good-bye: the server is going away."""
+        self.is_ending = True
+        for ring in self._rings.values():
+            ring.wake()
 
     @property
     def is_following(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from smoothcore_server.domain.principal import ApiKey
 from smoothcore_server.store import models, nouns
@@ -28,11 +29,16 @@ def timeline(connection: Connection) -> str | None:
     return found
 
 
-def create_instance(connection: Connection, now: datetime) -> str:
-    """Begin a history, at the first start."""
-    made = new_id()
-    connection.execute(models.instance.insert().values(id=1, timeline=made, create_time=now))
-    return made
+def begin(connection: Connection, organization: str, now: datetime) -> None:
+    """Begin a history with one organization, at the first start; later it changes nothing.
+
+    Replicas may start together: the key of the instance row lets one of them be first.
+    """
+    row = {"id": 1, "timeline": new_id(), "create_time": now}
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(models.instance).values(row).on_conflict_do_nothing()
+    if connection.execute(statement).rowcount == 1:
+        create_organization(connection, organization, "", now)
 
 
 def create_organization(

@@ -15,6 +15,7 @@ from smoothcore_server.api.messages.values import (
 from smoothcore_server.app.tool_table import PushResult, rows_with_numbers
 from smoothcore_server.domain import tool_table as domain
 from smoothcore_server.domain.length import LengthUnit
+from smoothcore_server.domain.resource import EPOCH
 from smoothcore_server.domain.table_hold import HoldReason
 from smoothcore_server.domain.table_push import PushMode, RowOutcome
 from smoothcore_server.formats import csv_table, linuxcnc_tbl
@@ -82,7 +83,8 @@ def to_message(entry: domain.ToolTableEntry) -> tool_table_entry_pb2.ToolTableEn
         description=entry.description,
         state=ENTRY_STATE.value(entry.state),
         state_reason=entry.state_reason,
-        read_time=timestamp(entry.read_time),
+        # A row that could never be read has no time of reading.
+        read_time=timestamp(entry.read_time) if entry.read_time > EPOCH else None,
         read_from=READ_FROM.value(entry.read_from),
         reporter=entry.reporter,
     )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from smoothcore.v1 import length_pb2
 from smoothcore_server.domain import length as domain
+
+if TYPE_CHECKING:
+    # A name of the type stubs only; at run time the class is called otherwise.
+    from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper
 
 E = TypeVar("E", bound=enum.Enum)
 V = TypeVar("V", bound=int)

@@ -1,0 +1,56 @@
+"""One timer per process turns passing time into changes: facts that have become too old."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from smoothcore_server.store import idempotency, instance
+from smoothcore_server.store.store import Store
+from smoothcore_server.store.transaction import Author, Transaction
+
+ACTOR = "system/readiness"
+INTERVAL_S = 1.0
+FORGET_EVERY = timedelta(minutes=10)
+log = structlog.get_logger("smoothcore.timer")
+
+
+class StalenessTimer:
+    """Recomputes the readiness of machines whose facts have become too old."""
+
+    def __init__(self, store: Store, interval_s: float = INTERVAL_S) -> None:
+        self._store = store
+        self._interval_s = interval_s
+        self._next_forget = store.clock()
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                await self.tick()
+            except Exception:
+                # The database may be away; the next tick finds what this one has missed.
+                log.exception("timer failed")
+
+    async def tick(self) -> None:
+        """Do what is due now. Several processes may: the second finds nothing to change."""
+        now = self._store.clock()
+        due = await self._store.run_read(
+            lambda connection: instance.machines_gone_stale(connection, now)
+        )
+        for organization, machine_id in due:
+            await self._store.transact(
+                Author(organization, ACTOR, method="system.staleness"),
+                lambda tx, machine_id=machine_id: _recheck(tx, machine_id),  # type: ignore[misc]
+                lambda _none, revision: revision,
+            )
+        if now >= self._next_forget:
+            self._next_forget = now + FORGET_EVERY
+            await self._store.run_write(lambda connection: idempotency.forget_old(connection, now))
+
+
+def _recheck(tx: Transaction, machine_id: str) -> None:
+    tx.recheck(machine_id)

@@ -1,0 +1,350 @@
+"""The composition root: the only place that wires things."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from opentelemetry.trace import Tracer
+from prometheus_client import CollectorRegistry
+
+import smoothcore_migrations
+from smoothcore.v1 import (
+    auth_service_pb2_grpc,
+    binding_service_pb2_grpc,
+    change_service_pb2_grpc,
+    identity_service_pb2_grpc,
+    job_service_pb2_grpc,
+    machine_service_pb2_grpc,
+    program_service_pb2_grpc,
+    tool_service_pb2_grpc,
+    verification_service_pb2_grpc,
+)
+from smoothcore_server.api.auth_service import AuthApi
+from smoothcore_server.api.binding_service import BindingApi
+from smoothcore_server.api.change_service import ChangeApi
+from smoothcore_server.api.identity_service import IdentityApi
+from smoothcore_server.api.job_service import JobApi
+from smoothcore_server.api.machine_service import MachineApi
+from smoothcore_server.api.messages.change_set import encode_image
+from smoothcore_server.api.paging import PageTokens
+from smoothcore_server.api.program_service import ProgramApi
+from smoothcore_server.api.tool_service import ToolApi
+from smoothcore_server.api.verification_service import VerificationApi
+from smoothcore_server.api.watch import WatchSettings
+from smoothcore_server.app import readiness
+from smoothcore_server.app.identity import Authenticator, create_api_key
+from smoothcore_server.app.staleness import StalenessTimer
+from smoothcore_server.config import Settings
+from smoothcore_server.domain.principal import EVERYTHING, ApiKey
+from smoothcore_server.feed.tailer import Feed
+from smoothcore_server.feed.tokens import ResumeTokens
+from smoothcore_server.store import instance
+from smoothcore_server.store.engine import Engine
+from smoothcore_server.store.postgres import PostgresEngine
+from smoothcore_server.store.root_key import (
+    Keys,
+    derive_keys,
+    load_or_create_root_key,
+    parse_root_key,
+)
+from smoothcore_server.store.sqlite import SqliteEngine
+from smoothcore_server.store.store import Store
+from smoothcore_server.store.transaction import Author, Transaction
+from smoothcore_server.transport.drain import Drain
+from smoothcore_server.transport.metrics import MetricsServer, start_metrics_server
+from smoothcore_server.transport.server import GrpcServer, Service
+from smoothcore_server.transport.settings import (
+    ClassLimits,
+    DrainSettings,
+    Limits,
+    ServerSettings,
+    TlsSettings,
+)
+
+DEFAULT_ORGANIZATION = "default"
+OPERATOR = "operator/smoothd"
+"""The actor of what the operator does with `smoothd` commands."""
+HEALTH_INTERVAL_S = 1.0
+log = structlog.get_logger("smoothcore")
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStart:
+    """What the first start made; the key is shown once."""
+
+    organization: str
+    admin_token: str
+
+
+class Database:
+    """An opened database and its keys: what `smoothd` commands need without a server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.keys = _keys(settings)
+        self.store = Store(
+            _engine(settings),
+            chain_key=self.keys.chain,
+            encode=encode_image,
+            before_commit=readiness.refresh,
+        )
+
+    async def prepare(self) -> FirstStart | None:
+        """Migrate; on an empty database make the first organization and its admin key."""
+        await self.store.run_write(smoothcore_migrations.upgrade)
+        now = self.store.clock()
+        await self.store.run_write(
+            lambda connection: instance.begin(connection, DEFAULT_ORGANIZATION, now)
+        )
+        committed = await self.store.transact(
+            Author(DEFAULT_ORGANIZATION, OPERATOR, method="smoothd.serve"),
+            self._first_key,
+            lambda made, _revision: made,
+        )
+        token = committed.value
+        return FirstStart(DEFAULT_ORGANIZATION, token) if token else None
+
+    def _first_key(self, tx: Transaction) -> str:
+        """The admin key of an organization that has no key yet; empty where it has. A start that
+        was cut off before it could show the key is thereby made good by the next."""
+        if tx.api_keys.count():
+            return ""
+        return create_api_key(tx, _admin_key(), self.keys.api_key, maker=None).token
+
+    async def create_organization(self, organization: str, display_name: str) -> None:
+        """Make an organization."""
+        now = self.store.clock()
+        await self.store.run_write(
+            lambda connection: instance.create_organization(
+                connection, organization, display_name, now
+            )
+        )
+
+    async def create_key(self, organization: str, key: ApiKey) -> str:
+        """Make an API key as the operator; gives the token."""
+        committed = await self.store.transact(
+            Author(organization, OPERATOR, method="smoothd.keys.create"),
+            lambda tx: create_api_key(tx, key, self.keys.api_key, maker=None),
+            lambda made, _revision: made.token,
+        )
+        token: str = committed.value
+        return token
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        await self.store.settle()
+        await asyncio.to_thread(self.store.engine.close)
+
+
+class Application:
+    """A whole server: started, running, stopped."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.registry = CollectorRegistry()
+        self.drain = Drain(DrainSettings(balancer_delay_s=settings.drain_delay_s))
+        self.addresses: tuple[str, ...] = ()
+        self.metrics: MetricsServer | None = None
+        self.first_start: FirstStart | None = None
+
+    async def start(self) -> None:
+        """Open the database, migrate it, follow its log, and serve.
+
+        Raises ConfigError, RootKeyError, ListenError or TlsError with a message for the operator.
+        """
+        # The store works in threads of its own; the default interval of 5 ms would let it hold
+        # the event loop up.
+        sys.setswitchinterval(0.0005)
+        self.database = Database(self.settings)
+        self.store = self.database.store
+        self.first_start = await self.database.prepare()
+        self.feed = Feed(self.store)
+        await self.feed.start()
+        timeline = await self.store.run_read(instance.timeline)
+        assert timeline is not None, "prepare() has made it"
+        self.server = GrpcServer(
+            server_settings(self.settings),
+            self._services(self.database.keys, timeline),
+            authenticate=Authenticator(self.store, self.database.keys.api_key),
+            registry=self.registry,
+            drain=self.drain,
+            tracer=_tracer(self.settings),
+        )
+        self.addresses = await self.server.start()
+        if self.settings.metrics_listen:
+            self.metrics = start_metrics_server(self.registry, self.settings.metrics_listen)
+        self.timer = StalenessTimer(self.store)
+        self._tasks = [
+            asyncio.create_task(self._watch_health(), name="health"),
+            asyncio.create_task(self._end_watches(), name="end-watches"),
+            asyncio.create_task(self.timer.run(), name="staleness"),
+        ]
+        self.drain.on_stopped("store", self.database.close)
+        self.drain.on_stopped("feed", self.feed.stop)
+        self.drain.on_stopped("tasks", self._stop_tasks)
+        await self._check_health()
+
+    async def stop(self) -> None:
+        """Go away in order."""
+        await self.server.stop()
+
+    async def run_until_signal(self) -> None:
+        """Serve until SIGTERM or SIGINT, then go away in order."""
+        self.drain.listen_for_signals()
+        await self.drain.signalled.wait()
+        await self.stop()
+
+    def _services(self, keys: Keys, timeline: str) -> list[Service]:
+        pages = PageTokens(keys.page_token)
+        resume = ResumeTokens(keys.resume_token, timeline)
+        common = (self.store, pages, resume)
+        watch = WatchSettings(progress_interval_s=self.settings.progress_interval_s)
+        programs = ProgramApi(*common)
+        programs.max_program_bytes = self.settings.max_program_bytes
+        return [
+            _service(auth_service_pb2_grpc.add_AuthServiceServicer_to_server, AuthApi()),
+            _service(
+                identity_service_pb2_grpc.add_IdentityServiceServicer_to_server,
+                IdentityApi(*common, keys.api_key),
+            ),
+            _service(
+                machine_service_pb2_grpc.add_MachineServiceServicer_to_server, MachineApi(*common)
+            ),
+            _service(tool_service_pb2_grpc.add_ToolServiceServicer_to_server, ToolApi(*common)),
+            _service(
+                binding_service_pb2_grpc.add_BindingServiceServicer_to_server, BindingApi(*common)
+            ),
+            _service(program_service_pb2_grpc.add_ProgramServiceServicer_to_server, programs),
+            _service(job_service_pb2_grpc.add_JobServiceServicer_to_server, JobApi(*common)),
+            _service(
+                verification_service_pb2_grpc.add_VerificationServiceServicer_to_server,
+                VerificationApi(*common),
+            ),
+            _service(
+                change_service_pb2_grpc.add_ChangeServiceServicer_to_server,
+                ChangeApi(*common, self.feed, watch),
+            ),
+        ]
+
+    async def _watch_health(self) -> None:
+        while True:
+            await asyncio.sleep(HEALTH_INTERVAL_S)
+            await self._check_health()
+
+    async def _check_health(self) -> None:
+        """SERVING while the database answers with the schema we know, and the feed follows."""
+        try:
+            current = await self.store.run_read(smoothcore_migrations.is_current)
+        except Exception as error:
+            log.warning("database unreachable", error=type(error).__name__)
+            current = False
+        serving = current and self.feed.is_following
+        if serving != self.server.health.is_serving and not self.drain.requested.is_set():
+            log.info("health", serving=serving)
+            await self.server.health.set_serving(serving)
+
+    async def _end_watches(self) -> None:
+        await self.drain.requested.wait()
+        self.feed.end()
+
+    async def _stop_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.metrics is not None:
+            await asyncio.to_thread(self.metrics.stop)
+
+
+def _service(add: object, servicer: object) -> Service:
+    name = getattr(add, "__name__", "").removeprefix("add_").removesuffix("Servicer_to_server")
+    return Service(add, servicer, f"smoothcore.v1.{name}")  # type: ignore[arg-type]
+
+
+def server_settings(settings: Settings) -> ServerSettings:
+    """What the transport needs of the settings."""
+    tls = None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        tls = TlsSettings(
+            certificate=settings.tls_certificate,
+            key=settings.tls_key,
+            client_ca=settings.tls_client_ca,
+        )
+    return ServerSettings(
+        listen=tuple(settings.listen),
+        insecure_listen=settings.insecure_listen,
+        tls=tls,
+        public_probes=settings.public_probes,
+        reflection=settings.reflection,
+        max_receive_bytes=settings.max_message_bytes,
+        max_connection_age_s=settings.max_connection_age_s,
+        limits=_limits(settings),
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    usual = Limits()
+    return Limits(
+        unary=ClassLimits(
+            process=settings.max_calls,
+            principal=min(usual.unary.principal, settings.max_calls),
+            default_deadline_s=settings.default_deadline_s,
+            max_deadline_s=settings.max_deadline_s,
+        ),
+        watches=ClassLimits(
+            process=settings.max_watches,
+            principal=min(usual.watches.principal, settings.max_watches),
+            retry_after_s=usual.watches.retry_after_s,
+        ),
+        uploads=ClassLimits(
+            process=settings.max_uploads,
+            principal=min(usual.uploads.principal, settings.max_uploads),
+            default_deadline_s=usual.uploads.default_deadline_s,
+            max_deadline_s=usual.uploads.max_deadline_s,
+            retry_after_s=usual.uploads.retry_after_s,
+        ),
+    )
+
+
+def _engine(settings: Settings) -> Engine:
+    url = settings.url
+    if url.drivername == "sqlite":
+        path = Path(url.database or "")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return SqliteEngine(path)
+    return PostgresEngine(
+        url.render_as_string(hide_password=False),
+        pool_size=settings.postgres_pool_size,
+        statement_timeout_s=settings.statement_timeout_s,
+    )
+
+
+def _keys(settings: Settings) -> Keys:
+    if settings.root_key is not None:
+        return derive_keys(parse_root_key(settings.root_key.get_secret_value()))
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):
+        settings.data_dir.chmod(0o700)
+    return derive_keys(load_or_create_root_key(settings.data_dir / "root.key"))
+
+
+def _admin_key() -> ApiKey:
+    return ApiKey(id="", display_name="admin", permissions=frozenset({EVERYTHING}))
+
+
+def _tracer(settings: Settings) -> Tracer | None:
+    if not settings.otlp_endpoint:
+        return None
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": "smooth-core"}))
+    provider.add_span_processor(
+        BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otlp_endpoint))
+    )
+    return provider.get_tracer("smoothcore")

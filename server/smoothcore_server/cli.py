@@ -1,0 +1,195 @@
+"""The command `smoothd`: serve, migrate, and what only the instance's operator may do."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from sqlalchemy.exc import IntegrityError
+
+from smoothcore_server.bootstrap import DEFAULT_ORGANIZATION, Application, Database
+from smoothcore_server.config import PREFIX, ConfigError, Settings, load_settings
+from smoothcore_server.domain.errors import SmoothCoreError
+from smoothcore_server.domain.principal import EVERYTHING, ApiKey
+from smoothcore_server.store.root_key import RootKeyError
+from smoothcore_server.transport.listen import ListenError
+from smoothcore_server.transport.logging import configure_logging
+from smoothcore_server.transport.tls import TlsError
+
+T = TypeVar("T")
+app = typer.Typer(
+    help="Smooth Core, the tool-data hub of a machine shop: the server.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys_app = typer.Typer(help="API keys, made by the instance's operator.", no_args_is_help=True)
+organizations_app = typer.Typer(help="Organizations.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+app.add_typer(organizations_app, name="organizations")
+
+Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where data is kept; smooth-data by default.")
+]
+
+
+@app.command()
+def serve(
+    config: Config = None,
+    data_dir: DataDir = None,
+    listen: Annotated[
+        list[str] | None, typer.Option(help="Address; 127.0.0.1:50051 by default.")
+    ] = None,
+    insecure_listen: Annotated[
+        bool, typer.Option("--insecure-listen", help="Serve others without TLS.")
+    ] = False,
+) -> None:
+    """Serve. On an empty directory this makes a database, an organization and an admin key."""
+    settings = load_settings(
+        config,
+        data_dir=data_dir,
+        listen=listen or None,
+        insecure_listen=insecure_listen or None,
+    )
+    configure_logging(format=settings.log_format, level=settings.log_level)
+    _run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    application = Application(settings)
+    await application.start()
+    print(_greeting(application), flush=True)
+    await application.run_until_signal()
+
+
+def _greeting(application: Application) -> str:
+    """What the operator sees; the key of a first start is shown here and never again."""
+    address = application.addresses[0]
+    lines = [f"Smooth Core serves on {', '.join(application.addresses)}"]
+    if application.metrics is not None:
+        metrics = application.metrics
+        lines.append(f"metrics: http://{metrics.address}:{metrics.port}/metrics")
+    first = application.first_start
+    if first is not None:
+        plain = "" if application.settings.tls_certificate else "-plaintext "
+        lines += [
+            "",
+            f"First start: made the organization {first.organization!r} and this admin key.",
+            "It is shown once, now:",
+            "",
+            f"  export SMOOTH_API_KEY={first.admin_token}",
+            "",
+            "Try it:",
+            "",
+            f'  grpcurl {plain}-H "authorization: Bearer $SMOOTH_API_KEY" '
+            f"{address} smoothcore.v1.AuthService/WhoAmI",
+            "",
+        ]
+    # The last line, for scripts that wait for it.
+    return "\n".join([*lines, "ready"])
+
+
+@app.command()
+def migrate(config: Config = None, data_dir: DataDir = None) -> None:
+    """Bring the database to the newest schema. `serve` does this by itself."""
+    settings = load_settings(config, data_dir=data_dir)
+
+    async def work(database: Database) -> None:
+        await database.prepare()
+
+    _run(_with_database(settings, work))
+    print("the schema is current")
+
+
+@keys_app.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="Name for people.")],
+    permission: Annotated[
+        list[str] | None, typer.Option(help="What it may do; may be repeated. Default: everything.")
+    ] = None,
+    machine: Annotated[
+        list[str] | None, typer.Option(help="A machine it is bound to; may be repeated.")
+    ] = None,
+    client: Annotated[str, typer.Option(help="Client name, recorded with its changes.")] = "",
+    organization: Annotated[str, typer.Option(help="Organization.")] = DEFAULT_ORGANIZATION,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make an API key and print it, once."""
+    settings = load_settings(config, data_dir=data_dir)
+    key = ApiKey(
+        id="",
+        display_name=name,
+        permissions=frozenset(permission or [EVERYTHING]),
+        machines=frozenset(machine or []),
+        client=client,
+    )
+
+    async def work(database: Database) -> str:
+        await database.prepare()
+        return await database.create_key(organization, key)
+
+    print(_run(_with_database(settings, work)))
+
+
+@organizations_app.command("create")
+def create_organization(
+    organization: Annotated[str, typer.Argument(help="Id: a-z, 0-9 and -.")],
+    display_name: Annotated[str, typer.Option(help="Name for people.")] = "",
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make an organization and print its admin key, once."""
+    settings = load_settings(config, data_dir=data_dir)
+
+    async def work(database: Database) -> str:
+        await database.prepare()
+        try:
+            await database.create_organization(organization, display_name)
+        except IntegrityError:
+            raise ConfigError(f"the organization {organization!r} exists already") from None
+        admin = ApiKey(id="", display_name="admin", permissions=frozenset({EVERYTHING}))
+        return await database.create_key(organization, admin)
+
+    print(_run(_with_database(settings, work)))
+
+
+@app.command("settings")
+def show_settings() -> None:
+    """List all settings, their variables and defaults."""
+    for name, field in Settings.model_fields.items():
+        variable = field.validation_alias or f"{PREFIX}{name.upper()}"
+        print(f"{name} ({variable}, default {field.default})\n    {field.description}")
+
+
+async def _with_database(settings: Settings, work: Any) -> Any:
+    database = Database(settings)
+    try:
+        return await work(database)
+    finally:
+        await database.close()
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        import uvloop
+    except ImportError:  # There is none for Windows.
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+def main() -> None:
+    """Entry point. An error that the operator can mend is one line on stderr and exit code 2."""
+    try:
+        app()
+    except (ConfigError, RootKeyError, ListenError, TlsError) as error:
+        print(f"smoothd: {error}", file=sys.stderr)
+        sys.exit(2)
+    except SmoothCoreError as error:
+        print(f"smoothd: {error.message}", file=sys.stderr)
+        sys.exit(2)

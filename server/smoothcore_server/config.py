@@ -1,0 +1,192 @@
+"""Settings of `smoothd`: from the environment (``SMOOTHD_…``) and a TOML file.
+
+Every setting is documented here; `smoothd settings` prints them. A wrong or an unknown one is
+refused at start, with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+PREFIX = "SMOOTHD_"
+
+
+class ConfigError(Exception):
+    """The settings are wrong; the message names each and says why."""
+
+
+class Settings(BaseSettings):
+    """All that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, populate_by_name=True
+    )
+
+    data_dir: Path = Field(
+        Path("smooth-data"), description="Where the SQLite database and the root key are kept."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="postgresql://user:password@host/database, or sqlite:///path. "
+        "Default: SQLite in the data directory.",
+    )
+    root_key: SecretStr | None = Field(
+        None,
+        validation_alias="SMOOTH_ROOT_KEY",
+        description="The root key, 64 hex digits, in the variable SMOOTH_ROOT_KEY. Replicas share "
+        "it. Default: the file root.key in the data directory, made at the first start.",
+    )
+    listen: list[str] = Field(
+        ["127.0.0.1:50051"],
+        description="Addresses: host:port, [::1]:port or unix:/path. Port 0 takes any free one.",
+    )
+    insecure_listen: bool = Field(
+        False, description="Serve an address that others can reach without TLS (behind a proxy)."
+    )
+    tls_certificate: Path | None = Field(None, description="PEM chain, leaf first. Reloaded.")
+    tls_key: Path | None = Field(None, description="PEM key of the certificate.")
+    tls_client_ca: Path | None = Field(
+        None, description="When set, clients must show a certificate of this authority."
+    )
+    metrics_listen: str = Field(
+        "127.0.0.1:9464", description="Address of the Prometheus metrics; empty for none."
+    )
+    otlp_endpoint: str = Field(
+        "", description="OpenTelemetry collector (OTLP over HTTP) for traces; empty for none."
+    )
+    log_format: Literal["json", "console"] = Field("json", description="Format of log lines.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level that is logged."
+    )
+    reflection: bool = Field(True, description="Whether the server describes itself to grpcurl.")
+    public_probes: bool | None = Field(
+        None,
+        description="Whether health and reflection need no credential. "
+        "Default: only on loopback and unix sockets.",
+    )
+    default_deadline_s: float = Field(
+        30.0, gt=0, le=3600, description="For calls whose client has set none."
+    )
+    max_deadline_s: float = Field(
+        120.0, gt=0, le=3600, description="Longer deadlines of calls are cut to this."
+    )
+    max_message_bytes: int = Field(
+        4 * 2**20 + 65_536, ge=65_536, le=64 * 2**20, description="Largest request message."
+    )
+    max_program_bytes: int = Field(
+        64 * 2**20, ge=1_024, le=2**30, description="Largest NC program."
+    )
+    max_calls: int = Field(1_024, ge=1, description="Calls in flight in this process.")
+    max_watches: int = Field(5_000, ge=1, description="Open watches in this process.")
+    max_uploads: int = Field(64, ge=1, description="Uploads in flight in this process.")
+    progress_interval_s: float = Field(
+        10.0, gt=0, le=3600, description="A watch without news sends a progress message after it."
+    )
+    drain_delay_s: float = Field(
+        0.0, ge=0, le=600, description="After SIGTERM: time for load balancers to notice."
+    )
+    max_connection_age_s: float | None = Field(
+        None, gt=0, description="Clients reconnect after this time, to spread over replicas."
+    )
+    postgres_pool_size: int = Field(10, ge=2, le=200, description="Connections to PostgreSQL.")
+    statement_timeout_s: float = Field(
+        30.0, gt=0, le=3600, description="Longest statement on PostgreSQL."
+    )
+
+    @field_validator("listen", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return value.split(",") if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _parse_url(value)
+        return value
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Settings:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        if self.default_deadline_s > self.max_deadline_s:
+            raise ValueError("default_deadline_s is longer than max_deadline_s")
+        return self
+
+    @property
+    def url(self) -> URL:
+        """Where the database is."""
+        if self.database_url is None:
+            return make_url(f"sqlite:///{self.data_dir / 'smooth.db'}")
+        return _parse_url(self.database_url)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The command line wins over the environment, the environment over the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def _parse_url(value: SecretStr) -> URL:
+    try:
+        url = make_url(value.get_secret_value())
+    except ArgumentError:
+        raise ValueError("is no database URL; write postgresql://user:password@host/db") from None
+    if url.drivername in ("postgresql", "postgres", "postgresql+asyncpg"):
+        return url.set(drivername="postgresql+asyncpg")
+    if url.drivername == "sqlite" and url.database:
+        return url
+    raise ValueError("must begin with postgresql:// or sqlite:///")
+
+
+def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
+    """The settings of this process; ``overrides`` come from the command line.
+
+    Raises ConfigError.
+    """
+    _refuse_unknown_variables()
+    if file is not None and not file.is_file():
+        raise ConfigError(f"there is no settings file {file}")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return FromFile(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise ConfigError(_explained(error)) from None
+
+
+def _refuse_unknown_variables() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise ConfigError(f"there is no setting {unknown[0]}; `smoothd settings` lists them")
+
+
+def _explained(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors(include_input=False, include_url=False):
+        name = ".".join(str(part) for part in item["loc"]) or "settings"
+        lines.append(f"{name}: {item['msg']}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""What every call passes, outermost first; `chain` holds the order."""

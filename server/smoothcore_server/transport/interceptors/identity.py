@@ -1,0 +1,129 @@
+"""Who is calling, and whether they may call this at all.
+
+What a call may do to a certain resource is decided in `app`; here it is the permission that the
+method declares, and the machines that a credential is bound to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+from smoothcore_server.app.call import current_call
+from smoothcore_server.domain.errors import (
+    ErrorReason,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+from smoothcore_server.domain.principal import Principal
+from smoothcore_server.transport.handlers import Around, Check, Invocation, Metadata, Proceed
+from smoothcore_server.transport.interceptors.access import Access, find
+from smoothcore_server.transport.methods import Method
+
+Authenticate: TypeAlias = Callable[[str], Awaitable[Principal]]
+"""From the secret of a credential to its holder; raises UnauthenticatedError for a bad one."""
+
+_HEADER = "authorization"
+_MAX_TOKEN = 4_096
+_HOW_TO = (
+    'send it as metadata "authorization: Bearer sk_…"; '
+    "`smoothd keys create` on the server makes one, or ask an administrator"
+)
+
+
+class Identity:
+    """Turns a credential into a principal, and turns away who may not call the method."""
+
+    name = "identity"
+
+    def __init__(self, authenticate: Authenticate, access: Mapping[str, Access]) -> None:
+        self._authenticate = authenticate
+        self._access = access
+
+    def bind(self, method: Method) -> Around | None:
+        """What the declared access of a method asks for."""
+        if not method.is_known:
+            return None
+        access = find(self._access, method.path)
+        if access is None:
+            return _refuse_undeclared
+        return None if access.public else self._guard(access)
+
+    def _guard(self, access: Access) -> Around:
+        async def around(invocation: Invocation, proceed: Proceed) -> Any:
+            principal = await self._authenticate(_token(invocation.metadata))
+            current_call.get().principal = principal
+            if access.permission and not principal.may(access.permission):
+                raise _lacks(principal, access.permission)
+            if access.machine_path and principal.machines:
+                invocation.add_check(_machine_check(access, principal))
+            return await proceed(invocation)
+
+        return around
+
+
+async def _refuse_undeclared(invocation: Invocation, _proceed: Proceed) -> Any:
+    # The table is complete at start; a method added behind its back stays shut.
+    raise PermissionDeniedError(
+        ErrorReason.PERMISSION_DENIED,
+        f"{invocation.method.path} does not declare who may call it, so nobody may",
+    )
+
+
+def _token(metadata: Metadata) -> str:
+    """The secret in the metadata of a call."""
+    values = [value for key, value in metadata if key == _HEADER]
+    if not values:
+        raise _missing(f"this call needs an API key: {_HOW_TO}")
+    scheme, _, token = str(values[0]).partition(" ")
+    token = token.strip()
+    if len(values) > 1 or scheme.lower() != "bearer" or not token or len(token) > _MAX_TOKEN:
+        raise _missing(f"the metadata authorization is no API key: {_HOW_TO}")
+    return token
+
+
+def _missing(message: str) -> UnauthenticatedError:
+    return UnauthenticatedError(ErrorReason.CREDENTIAL_MISSING, message)
+
+
+def _machine_check(access: Access, principal: Principal) -> Check:
+    async def check(message: Any) -> None:
+        name = _value_at(message, access.machine_path)
+        if not name:
+            return  # Validation says that it is missing, or the call names no machine.
+        collection, _, rest = name.partition("/")
+        machine = rest.partition("/")[0]
+        if collection != "machines" or not principal.may_see_machine(machine):
+            raise _bound_elsewhere(principal, access, name)
+
+    return check
+
+
+def _value_at(message: Any, path: tuple[str, ...]) -> str:
+    for name in path:
+        message = getattr(message, name)
+    return str(message)
+
+
+def _lacks(principal: Principal, permission: str) -> PermissionDeniedError:
+    return PermissionDeniedError(
+        ErrorReason.PERMISSION_DENIED,
+        f"{_shown(principal)} lacks the permission {permission}; ask an administrator for a key "
+        "that has it (AuthService.WhoAmI lists what this one may do)",
+        metadata={"permission": permission},
+    )
+
+
+def _bound_elsewhere(principal: Principal, access: Access, name: str) -> PermissionDeniedError:
+    field = ".".join(access.machine_path)
+    return PermissionDeniedError(
+        ErrorReason.PERMISSION_DENIED,
+        f"{_shown(principal)} is bound to other machines and may not use {access.permission} on "
+        f"{name[:100]} (field {field}); name one of its own machines (AuthService.WhoAmI lists "
+        "them), or ask an administrator for a key for this one",
+        metadata={"permission": access.permission, "machine": name[:100]},
+    )
+
+
+def _shown(principal: Principal) -> str:
+    return f"the key {principal.display_name or principal.name}"

@@ -1,0 +1,107 @@
+"""Logs: structlog for our own lines and those of libraries, one format, no secrets."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, Literal, TextIO, TypeAlias
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+LogFormat: TypeAlias = Literal["json", "console"]
+
+_HIDDEN = "***"
+_SECRET_NAMES = re.compile(
+    r"authorization|password|passwd|secret|token|api_?key|root_?key|cookie|dsn", re.IGNORECASE
+)
+_SECRETS = (
+    # Our keys.
+    (re.compile(r"\bsk_[A-Za-z0-9_\-.~+/=]+"), "sk_" + _HIDDEN),
+    # Credentials of any kind in a header that was printed.
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9_\-.~+/=]+"), r"\1 " + _HIDDEN),
+    # postgresql://user:password@host
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*://[^\s:/@]*):[^\s@]*@"), r"\1:" + _HIDDEN + "@"),
+    # password=..., "password": "..."
+    (
+        re.compile(
+            r"(?i)\b(password|passwd|secret|authorization)(['\"]?\s*[=:]\s*)['\"]?[^\s'\",;]+"
+        ),
+        r"\1\2" + _HIDDEN,
+    ),
+)
+
+
+def redact_text(text: str) -> str:
+    """A text without the secrets in it."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Processor: hide secrets by their form, and whatever stands under a secret's name."""
+    return {key: _redacted(key, value) for key, value in event.items()}
+
+
+def configure_logging(
+    *, format: LogFormat = "json", level: str = "INFO", stream: TextIO | None = None
+) -> None:
+    """Send all logs of the process to one stream, stderr unless stated."""
+    out = stream or sys.stderr
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    rendering: list[Processor] = [
+        structlog.processors.format_exc_info,
+        redact,
+        _renderer(format, out),
+    ]
+    structlog.configure(
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=True,
+    )
+    _configure_libraries(shared, rendering, number, out)
+
+
+def _configure_libraries(
+    shared: list[Processor], rendering: list[Processor], level: int, out: TextIO
+) -> None:
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    # Libraries speak of their insides below WARNING.
+    root.setLevel(max(level, logging.WARNING))
+
+
+def _renderer(format: LogFormat, out: TextIO) -> Processor:
+    if format == "json":
+        return structlog.processors.JSONRenderer(default=str)
+    return structlog.dev.ConsoleRenderer(colors=out.isatty())
+
+
+def _redacted(key: str, value: Any) -> Any:
+    if isinstance(value, str):
+        # An empty value hides nothing, and seeing that it is empty helps.
+        return _HIDDEN if value and _SECRET_NAMES.search(key) else redact_text(value)
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, Mapping):
+        return {name: _redacted(str(name), item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted(key, item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return redact_text(str(value))

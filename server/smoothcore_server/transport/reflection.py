@@ -1,0 +1,35 @@
+"""Server reflection, so that grpcurl and others need no proto files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha.reflection import aio as reflection_aio
+
+from smoothcore_server.transport.methods import REFLECTION_V1, REFLECTION_V1ALPHA
+
+# Imported for its effect: tools print error details only if the descriptor pool has their types.
+_DESCRIBED = error_details_pb2.DESCRIPTOR.name
+
+
+def register(server: grpc.aio.Server, services: Iterable[str]) -> None:
+    """Add reflection of the given services to a server that has not started.
+
+    The library has v1alpha only. The messages of v1 are the same on the wire, so the same servicer
+    stands under both names; only the one that can describe itself is listed.
+    """
+    servicer = reflection_aio.ReflectionServicer([*services, REFLECTION_V1ALPHA])
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers(
+        [
+            grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler})
+            for name in (REFLECTION_V1ALPHA, REFLECTION_V1)
+        ]
+    )

@@ -1,0 +1,182 @@
+"""Rules of request fields that the descriptors do not tell, in one table by full field name.
+
+Required, output-only, resource names of fields with a reference, and known enum values come from
+the protos and are not repeated here. A test checks that every name below exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from smoothcore.v1 import tool_pb2
+from smoothcore_server.domain.principal import EVERYTHING, PERMISSIONS
+
+KIB = 1024
+MIB = 1024 * KIB
+DAY_S = 86_400
+
+Problem: TypeAlias = tuple[str, str]
+"""Path within the message, and what is wrong."""
+CrossCheck: TypeAlias = Callable[[Any], Iterable[Problem]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What is asked of a field. For a repeated field, of each of its elements."""
+
+    max_length: int = 1_024
+    """Characters of a string."""
+    multiline: bool = False
+    """Whether a string may hold tabs and line breaks."""
+    printable: bool = False
+    is_id: bool = False
+    """An id that the client chooses."""
+    reference: str = ""
+    """Type of the resource that a string names, where the proto does not say."""
+    any_resource: bool = False
+    """The name of a resource of any type."""
+    choices: frozenset[str] = frozenset()
+    max_bytes: int = 3 * MIB
+    too_many_bytes: str = ""
+    """What to do instead."""
+    minimum: float | None = None
+    """Of a number; of a span in seconds."""
+    maximum: float | None = None
+    not_negative: bool = False
+    """Of a length."""
+    max_items: int = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRule:
+    """What is asked of a message as a whole."""
+
+    oneofs: tuple[str, ...] = ()
+    """Of each of these, one member is required."""
+    cross: tuple[CrossCheck, ...] = ()
+    """Rules between fields; they run only on messages whose fields are right by themselves."""
+
+
+BY_NAME: dict[str, Rule] = {
+    "display_name": Rule(max_length=200),
+    "etag": Rule(max_length=128),
+    "page_size": Rule(minimum=0),  # More than 1000 is cut to 1000, as AIP-158 has it.
+    "page_token": Rule(max_length=4 * KIB),
+    "request_id": Rule(max_length=64, printable=True),
+    "resume_token": Rule(max_length=4 * KIB),
+}
+"""What a field of this name means in every message."""
+
+_NOT_NEGATIVE = Rule(not_negative=True)
+_FROM_ZERO = Rule(minimum=0)
+_TEXT_200 = Rule(max_length=200)
+_TEXT_500 = Rule(max_length=500, multiline=True)
+_ID = Rule(is_id=True)
+
+FIELDS: dict[str, Rule] = {
+    "smoothcore.v1.ApiKey.client": Rule(max_length=64),
+    "smoothcore.v1.ApiKey.machines": Rule(reference="smoothcore.v1/Machine"),
+    "smoothcore.v1.ApiKey.permissions": Rule(choices=PERMISSIONS | {EVERYTHING}),
+    "smoothcore.v1.CreateJobRequest.job_id": _ID,
+    "smoothcore.v1.CreateMachineRequest.machine_id": _ID,
+    "smoothcore.v1.CreateToolRequest.tool_id": _ID,
+    "smoothcore.v1.InlineProgram.content": Rule(
+        max_bytes=3 * MIB, too_many_bytes="send it with ProgramService.UploadProgram"
+    ),
+    "smoothcore.v1.Job.program": Rule(reference="smoothcore.v1/Program"),
+    "smoothcore.v1.ListChangesRequest.after_revision": _FROM_ZERO,
+    "smoothcore.v1.ListChangesRequest.resource_name": Rule(any_resource=True),
+    "smoothcore.v1.Machine.staleness_limit": Rule(minimum=1, maximum=366 * DAY_S),
+    "smoothcore.v1.Machine.wear_band": _NOT_NEGATIVE,
+    "smoothcore.v1.MintFromRow.tool_id": _ID,
+    "smoothcore.v1.Registers.orientation": Rule(minimum=0, maximum=9),
+    "smoothcore.v1.SetToolConditionRequest.reason": _TEXT_500,
+    "smoothcore.v1.Tool.manufacturer": _TEXT_200,
+    "smoothcore.v1.Tool.product_id": _TEXT_200,
+    "smoothcore.v1.Tool.serial_number": _TEXT_200,
+    "smoothcore.v1.ToolGeometry.corner_radius": _NOT_NEGATIVE,
+    "smoothcore.v1.ToolGeometry.diameter": _NOT_NEGATIVE,
+    "smoothcore.v1.ToolGeometry.flute_count": Rule(minimum=0, maximum=100),
+    "smoothcore.v1.ToolGeometry.flute_length": _NOT_NEGATIVE,
+    "smoothcore.v1.ToolGeometry.length_below_holder": _NOT_NEGATIVE,
+    "smoothcore.v1.ToolGeometry.overall_length": _NOT_NEGATIVE,
+    "smoothcore.v1.ToolGeometry.point_angle_deg": Rule(minimum=0, maximum=180),
+    "smoothcore.v1.ToolGeometry.shank_diameter": _NOT_NEGATIVE,
+    "smoothcore.v1.ToolTableFile.content": Rule(
+        max_bytes=3 * MIB, too_many_bytes="send only the rows that are in use"
+    ),
+    "smoothcore.v1.ToolTableRow.address": Rule(max_length=64),
+    "smoothcore.v1.ToolTableRow.description": _TEXT_500,
+    "smoothcore.v1.ToolTableRow.pocket": _FROM_ZERO,
+    "smoothcore.v1.ToolTableRow.tool_number": _FROM_ZERO,
+    "smoothcore.v1.ToolTableRows.rows": Rule(max_items=10_000),
+    "smoothcore.v1.UploadProgramRequest.chunk": Rule(
+        max_bytes=MIB, too_many_bytes="send smaller pieces"
+    ),
+    "smoothcore.v1.WatchChangesRequest.types": Rule(max_items=100),
+    "smoothcore.v1.ListChangesRequest.types": Rule(max_items=100),
+}
+
+
+def _entry_of_parent(message: Any) -> Iterator[Problem]:
+    if not message.entry.startswith(f"{message.parent}/"):
+        yield "entry", f"does not belong to {message.parent}; name an entry of that machine"
+
+
+def _requests_of_parent(message: Any) -> Iterator[Problem]:
+    # A key that is bound to a machine is checked against the outer parent only.
+    for index, request in enumerate(message.requests):
+        if request.parent != message.parent:
+            yield (
+                f"requests[{index}].parent",
+                f"is not {message.parent}; all of a batch are of one machine",
+            )
+
+
+def _no_inner_request_id(message: Any) -> Iterator[Problem]:
+    for index, request in enumerate(message.requests):
+        if request.request_id:
+            yield f"requests[{index}].request_id", "leave it empty: the batch has its own"
+
+
+def _reason_unless_available(message: Any) -> Iterator[Problem]:
+    if message.condition != tool_pb2.TOOL_CONDITION_AVAILABLE and not message.reason.strip():
+        yield "reason", "required unless the condition is AVAILABLE: say why"
+
+
+def _unit_of_inline_table(message: Any) -> Iterator[Problem]:
+    if not message.file.length_unit:
+        yield (
+            "file.length_unit",
+            "required here, since no machine states it: LENGTH_UNIT_MILLIMETER or LENGTH_UNIT_INCH",
+        )
+
+
+MESSAGES: dict[str, MessageRule] = {
+    "smoothcore.v1.BatchBindToolsRequest": MessageRule(
+        cross=(_requests_of_parent, _no_inner_request_id)
+    ),
+    "smoothcore.v1.BatchCreateToolsRequest": MessageRule(cross=(_no_inner_request_id,)),
+    "smoothcore.v1.BindToolRequest": MessageRule(
+        oneofs=("tool_source",), cross=(_entry_of_parent,)
+    ),
+    "smoothcore.v1.InlineTable": MessageRule(cross=(_unit_of_inline_table,)),
+    "smoothcore.v1.PushToolTableRequest": MessageRule(oneofs=("table",)),
+    "smoothcore.v1.SetToolConditionRequest": MessageRule(cross=(_reason_unless_available,)),
+    "smoothcore.v1.UploadProgramRequest": MessageRule(oneofs=("part",)),
+    "smoothcore.v1.VerifyProgramRequest": MessageRule(oneofs=("program_source", "table_source")),
+}
+
+_DEFAULT = Rule()
+
+
+def rule_of(full_name: str) -> Rule:
+    """The rule of a field: its own, that of its name, or the default."""
+    return FIELDS.get(full_name) or BY_NAME.get(full_name.rpartition(".")[2]) or _DEFAULT
+
+
+def message_rule_of(full_name: str) -> MessageRule:
+    """The rule of a message; an empty one for most."""
+    return MESSAGES.get(full_name) or MessageRule()

@@ -1,0 +1,179 @@
+"""The gRPC server: layers, services, ports, and how it starts and goes away."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from opentelemetry.trace import Tracer
+from prometheus_client import CollectorRegistry
+
+from smoothcore_server.transport import listen, reflection
+from smoothcore_server.transport.call_metrics import CallMetrics
+from smoothcore_server.transport.drain import Drain
+from smoothcore_server.transport.health import Health
+from smoothcore_server.transport.interceptors.access import Access, access_table
+from smoothcore_server.transport.interceptors.address_limits import AddressLimits
+from smoothcore_server.transport.interceptors.boundary import Boundary
+from smoothcore_server.transport.interceptors.chain import Chain
+from smoothcore_server.transport.interceptors.draining import Draining
+from smoothcore_server.transport.interceptors.identity import Authenticate, Identity
+from smoothcore_server.transport.interceptors.principal_limits import PrincipalLimits
+from smoothcore_server.transport.interceptors.validation import Validation
+from smoothcore_server.transport.methods import HEALTH, REFLECTION_V1, REFLECTION_V1ALPHA
+from smoothcore_server.transport.settings import ServerSettings
+from smoothcore_server.transport.tls import TlsFiles
+from smoothcore_server.transport.validation import Validator
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service to serve."""
+
+    add: Callable[[Any, grpc.aio.Server], None]
+    """The generated ``add_…Servicer_to_server``."""
+    servicer: object
+    name: str
+    """The full name: ``smoothcore.v1.ToolService``."""
+
+
+class GrpcServer:
+    """A server that has not started, runs, or has gone."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        services: Sequence[Service],
+        *,
+        authenticate: Authenticate,
+        registry: CollectorRegistry,
+        drain: Drain | None = None,
+        tracer: Tracer | None = None,
+        more_access: Mapping[str, Access] | None = None,
+    ) -> None:
+        """Raises ListenError, TlsError or UndeclaredAccessError for what can be told now.
+
+        ``tracer`` is None where tracing is off. ``more_access`` is for services that no proto file
+        of ours describes, by ``/service/Method`` or by service.
+        """
+        self._settings = settings
+        self._services = tuple(services)
+        self._addresses = [listen.parse(text) for text in settings.listen]
+        for address in self._addresses:
+            listen.check_secure(
+                address,
+                has_tls=settings.tls is not None,
+                insecure_listen=settings.insecure_listen,
+            )
+        self._tls = TlsFiles(settings.tls) if settings.tls else None
+        self.drain = drain or Drain()
+        self.health = Health(service.name for service in services)
+        metrics = CallMetrics(registry)
+        layers = (
+            Boundary(metrics, tracer),
+            AddressLimits(settings.limits),
+            Identity(authenticate, {**self._access(more_access or {}), **(more_access or {})}),
+            PrincipalLimits(settings.limits),
+            Validation(Validator()),
+            Draining(self.drain),
+        )
+        self._server = grpc.aio.server(
+            interceptors=(Chain(layers, metrics),), options=_options(settings)
+        )
+
+    async def start(self) -> tuple[str, ...]:
+        """Bind and serve; gives the addresses with their true ports. Health is NOT_SERVING.
+
+        Raises ListenError (PortInUseError and others) with a message for the operator.
+        """
+        for service in self._services:
+            _assert_async(service)
+            service.add(service.servicer, self._server)
+        await self.health.register(self._server)
+        if self._settings.reflection:
+            reflection.register(self._server, [*(each.name for each in self._services), HEALTH])
+        bound = tuple(self._bind(address) for address in self._addresses)
+        await self._server.start()
+        return bound
+
+    async def stop(self) -> None:
+        """Go away in order; see `Drain`."""
+        await self.drain.run(self._server, self.health)
+
+    async def wait_for_termination(self) -> None:
+        """Until the server has stopped; raises what made it crash."""
+        await self._server.wait_for_termination()
+
+    def _access(self, more: Mapping[str, Access]) -> dict[str, Access]:
+        names = [service.name for service in self._services if service.name not in more]
+        public = self._settings.public_probes
+        if public is None:
+            public = all(address.is_local for address in self._addresses)
+        probes = [HEALTH, REFLECTION_V1ALPHA, REFLECTION_V1]
+        return access_table([*names, *probes], probes_are_public=public)
+
+    def _bind(self, address: listen.Address) -> str:
+        if not self._settings.reuse_port:
+            listen.ensure_free(address)
+        try:
+            port = self._add_port(address)
+        except RuntimeError:
+            raise listen.PortInUseError(
+                f"cannot listen on {address.text}; another process may have taken it just now"
+            ) from None
+        if address.path is not None:
+            address.path.chmod(self._settings.unix_socket_mode)
+            return address.text
+        return f"{address.text.rpartition(':')[0]}:{port}"
+
+    def _add_port(self, address: listen.Address) -> int:
+        if self._tls and address.path is None:
+            return self._server.add_secure_port(address.text, self._tls.credentials())
+        return self._server.add_insecure_port(address.text)
+
+
+def _assert_async(service: Service) -> None:
+    """grpc would run a plain function in a thread, outside the call's context.
+
+    Methods that a servicer inherits from the generated base class are not implemented yet, and
+    answered so.
+    """
+    generated = {
+        name
+        for base in type(service.servicer).__mro__
+        for name in vars(base)
+        if base.__module__.endswith("_pb2_grpc")
+    }
+    for name in sorted(generated):
+        method = getattr(service.servicer, name)
+        if name.startswith("_") or method.__module__.endswith("_pb2_grpc"):
+            continue
+        if not (inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)):
+            raise TypeError(f"{service.name}.{name} must be an async def")
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    options = [
+        ("grpc.so_reuseport", int(settings.reuse_port)),
+        ("grpc.max_receive_message_length", settings.max_receive_bytes),
+        ("grpc.max_concurrent_streams", settings.max_streams_per_connection),
+        ("grpc.keepalive_time_ms", _ms(settings.keepalive_time_s)),
+        ("grpc.keepalive_timeout_ms", _ms(settings.keepalive_timeout_s)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        # The shortest time between two pings of a client, by its name in the C core.
+        ("grpc.http2.min_ping_interval_without_data_ms", _ms(settings.min_ping_interval_s)),
+    ]
+    if settings.max_connection_age_s is not None:
+        options += [
+            ("grpc.max_connection_age_ms", _ms(settings.max_connection_age_s)),
+            ("grpc.max_connection_age_grace_ms", _ms(settings.max_connection_age_grace_s)),
+        ]
+    return options
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

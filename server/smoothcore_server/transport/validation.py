@@ -1,0 +1,381 @@
+"""Validators of request messages, compiled from their descriptors and the table in `rules`.
+
+A validator is a list of small steps, one per field that can be wrong, so that a small request
+costs a few microseconds. Everything that is wrong is collected, and told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from google.api import field_behavior_pb2, resource_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from smoothcore_server.domain.errors import ErrorReason, FieldViolation, InvalidArgumentError
+from smoothcore_server.transport import value_checks
+from smoothcore_server.transport.field_masks import (
+    behaviors,
+    is_fixed,
+    mask_check,
+    masked_fields,
+)
+from smoothcore_server.transport.lengths import length_problem
+from smoothcore_server.transport.resource_names import (
+    PACKAGE,
+    ResourcePattern,
+    pattern_of,
+    patterns,
+)
+from smoothcore_server.transport.rules import Rule, message_rule_of, rule_of
+from smoothcore_server.transport.value_checks import ValueCheck
+
+MAX_VIOLATIONS = 50
+_SHOWN = 2
+_LENGTH = "smoothcore.v1.Length"
+_FIELD_MASK = "google.protobuf.FieldMask"
+
+
+class Violations(list[FieldViolation]):
+    """What is wrong with a request, up to `MAX_VIOLATIONS`."""
+
+    def add(self, path: str, description: str) -> None:
+        """Note one field, if there is room."""
+        if not self.is_full:
+            self.append(FieldViolation(path, description))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no point in looking further."""
+        return len(self) >= MAX_VIOLATIONS
+
+
+Step: TypeAlias = Callable[[Any, str, Violations], None]
+"""Looks at one field of a message whose path, with its dot, is the second argument."""
+Find: TypeAlias = Callable[[Any], Violations]
+
+
+def raise_for(violations: Sequence[FieldViolation]) -> None:
+    """Raise InvalidArgumentError with all violations, the first of them in the message."""
+    if not violations:
+        return
+    shown = [f"{each.field}: {each.description}" for each in violations[:_SHOWN]]
+    more = len(violations) - len(shown)
+    message = "; ".join(shown) + (f" (and {more} more)" if more else "")
+    raise InvalidArgumentError(ErrorReason.INVALID_FIELD, message, violations=violations)
+
+
+class Validator:
+    """Compiles and keeps the checks of messages."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[tuple[str, bool], _MessageCheck] = {}
+
+    def covers(self, message: Descriptor) -> bool:
+        """Whether this is a message of our contract."""
+        return message.file.package == PACKAGE
+
+    def compile(self, request: Descriptor) -> Find:
+        """What finds the violations of a request."""
+        check = self.check_of(request)
+
+        def find(message: Any) -> Violations:
+            found = Violations()
+            check(message, "", found)
+            return found
+
+        return find
+
+    def check_of(self, message: Descriptor, *, is_update: bool = False) -> _MessageCheck:
+        """The check of a message; of a resource in an update, where the mask says what counts."""
+        key = (message.full_name, is_update)
+        check = self._compiled.get(key)
+        if check is None:
+            # Kept before it is filled, for messages that hold themselves.
+            check = self._compiled[key] = _MessageCheck(message)
+            check.steps.extend(_Compiler(self, message, is_update).steps())
+        return check
+
+
+class _MessageCheck:
+    """All steps of one message type."""
+
+    def __init__(self, message: Descriptor) -> None:
+        self.steps: list[Step] = []
+        self._cross = message_rule_of(message.full_name).cross
+
+    def __call__(self, message: Any, prefix: str, found: Violations) -> None:
+        before = len(found)
+        for step in self.steps:
+            step(message, prefix, found)
+        if not self._cross or len(found) > before:
+            return
+        for rule in self._cross:
+            for path, problem in rule(message):
+                found.add(prefix + path, problem)
+
+
+class _Compiler:
+    """Makes the steps of one message type."""
+
+    def __init__(self, validator: Validator, message: Descriptor, is_update: bool) -> None:
+        self._validator = validator
+        self._message = message
+        self._is_update = is_update
+
+    def steps(self) -> list[Step]:
+        """One step for each field that can be wrong, and one for each required oneof."""
+        oneofs = message_rule_of(self._message.full_name).oneofs
+        found = [self._field(field) for field in self._message.fields]
+        found += [_oneof_step(self._message, name) for name in oneofs]
+        if _update_parts(self._message):
+            found.append(self._update_step())
+        return [step for step in found if step]
+
+    def _field(self, field: FieldDescriptor) -> Step | None:
+        if is_fixed(field):
+            return self._identifier(field)
+        if field.message_type and field.message_type.GetOptions().map_entry:
+            raise TypeError(f"{field.full_name}: there is no check for maps yet")
+        if _update_parts(self._message) and field.name in _update_parts(self._message):
+            return None  # Looked at together, in one step.
+        if field.is_repeated:
+            return self._repeated(field)
+        if field.message_type:
+            return self._submessage(field)
+        return self._scalar(field)
+
+    def _identifier(self, field: FieldDescriptor) -> Step | None:
+        """The name of a resource counts in an update; elsewhere the server makes it."""
+        if not self._is_update or field_behavior_pb2.IDENTIFIER not in behaviors(field):
+            return None
+        pattern = pattern_of(self._message)
+        return _scalar_step(field, value_checks.string_check(Rule(), pattern), pattern, True)
+
+    def _is_required(self, field: FieldDescriptor) -> bool:
+        return field_behavior_pb2.REQUIRED in behaviors(field) and not self._is_update
+
+    def _scalar(self, field: FieldDescriptor) -> Step | None:
+        required = self._is_required(field)
+        pattern = _pattern(field)
+        check = _value_check(field, pattern, refuse_zero=False)
+        if field.has_presence:
+            return _present_step(field, check, required) if check or required else None
+        return _scalar_step(field, check, pattern, required) if check or required else None
+
+    def _submessage(self, field: FieldDescriptor) -> Step:
+        name, required = field.name, self._is_required(field)
+        check = self._inner(field)
+
+        def step(message: Any, prefix: str, found: Violations) -> None:
+            if message.HasField(name):
+                check(getattr(message, name), prefix + name, found)
+            elif required:
+                found.add(prefix + name, "required")
+
+        return step
+
+    def _repeated(self, field: FieldDescriptor) -> Step:
+        name, required = field.name, self._is_required(field)
+        longest = rule_of(field.full_name).max_items
+        check = self._element(field)
+
+        def step(message: Any, prefix: str, found: Violations) -> None:
+            values = getattr(message, name)
+            count = len(values)
+            if required and not count:
+                found.add(prefix + name, "required: at least one")
+            elif count > longest:
+                found.add(prefix + name, f"{count:,} elements, and at most {longest:,} fit")
+            elif check:
+                for index, value in enumerate(values):
+                    check(value, f"{prefix}{name}[{index}]", found)
+                    if found.is_full:
+                        return
+
+        return step
+
+    def _element(self, field: FieldDescriptor) -> Step | None:
+        if field.message_type:
+            return self._inner(field)
+        check = _value_check(field, _pattern(field), refuse_zero=True)
+        if check is None:
+            return None
+
+        def step(value: Any, path: str, found: Violations) -> None:
+            problem = "must not be empty" if value == "" else check(value)
+            if problem:
+                found.add(path, problem)
+
+        return step
+
+    def _inner(self, field: FieldDescriptor) -> Step:
+        """The check of a message in a field; its path comes without a dot."""
+        kind = field.message_type
+        assert kind is not None
+        rule = rule_of(field.full_name)
+        if kind.full_name == _LENGTH:
+            return _length_step(rule)
+        if kind.full_name.startswith("google.protobuf."):
+            return _well_known_step(kind, rule)
+        check = self._validator.check_of(kind)
+
+        def step(message: Any, path: str, found: Violations) -> None:
+            check(message, path + ".", found)
+
+        return step
+
+    def _update_step(self) -> Step:
+        """The resource and the mask of an update: what is required is what the mask names."""
+        name, mask_name = _update_parts(self._message)
+        resource = self._message.fields_by_name[name].message_type
+        assert resource is not None
+        check = self._validator.check_of(resource, is_update=True)
+        check_mask = mask_check(resource)
+        required = _required_fields(resource)
+
+        def step(message: Any, prefix: str, found: Violations) -> None:
+            if not message.HasField(name):
+                found.add(prefix + name, "required")
+                return
+            mask = getattr(message, mask_name)
+            problem = check_mask(mask)
+            if problem:
+                found.add(prefix + mask_name, problem)
+            inner = getattr(message, name)
+            check(inner, f"{prefix}{name}.", found)
+            masked = masked_fields(mask)
+            for field, text in required.items():
+                if (masked is None or field in masked) and not _is_set(inner, field):
+                    found.add(f"{prefix}{name}.{field}", text)
+
+        return step
+
+
+def _update_parts(message: Descriptor) -> tuple[str, ...]:
+    """The names of the resource and the mask of an update request; empty for other messages."""
+    masks = [each.name for each in message.fields if _is_message(each, _FIELD_MASK)]
+    resources = [
+        field.name
+        for field in message.fields
+        if field.message_type and not field.is_repeated and pattern_of(field.message_type)
+    ]
+    return (resources[0], masks[0]) if masks and resources else ()
+
+
+def _is_message(field: FieldDescriptor, full_name: str) -> bool:
+    return field.message_type is not None and field.message_type.full_name == full_name
+
+
+def _required_fields(resource: Descriptor) -> dict[str, str]:
+    """Required fields of a resource, and what to say when one is absent."""
+    return {
+        field.name: value_checks.required_text(field, _pattern(field))
+        for field in resource.fields
+        if field_behavior_pb2.REQUIRED in behaviors(field)
+    }
+
+
+def _is_set(message: Any, name: str) -> bool:
+    value = getattr(message, name)
+    if hasattr(value, "DESCRIPTOR"):
+        return bool(message.HasField(name))
+    return bool(value.strip() if isinstance(value, str) else value)
+
+
+def _pattern(field: FieldDescriptor) -> ResourcePattern | None:
+    """The form of the resource names that a field holds."""
+    option = field.GetOptions().Extensions[resource_pb2.resource_reference]
+    kind = option.type or rule_of(field.full_name).reference
+    return patterns()[kind] if kind else None
+
+
+def _value_check(
+    field: FieldDescriptor, pattern: ResourcePattern | None, *, refuse_zero: bool
+) -> ValueCheck | None:
+    rule = rule_of(field.full_name)
+    if field.enum_type:
+        return value_checks.enum_check(field.enum_type, refuse_zero=refuse_zero)
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return value_checks.string_check(rule, pattern)
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return value_checks.bytes_check(rule)
+    if field.type == FieldDescriptor.TYPE_BOOL:
+        return None
+    return value_checks.number_check(field, rule)
+
+
+def _scalar_step(
+    field: FieldDescriptor,
+    check: ValueCheck | None,
+    pattern: ResourcePattern | None,
+    required: bool,
+) -> Step:
+    """For a field whose zero value means absent."""
+    name = field.name
+    text = value_checks.required_text(field, pattern)
+    is_text = field.type == FieldDescriptor.TYPE_STRING
+
+    def step(message: Any, prefix: str, found: Violations) -> None:
+        value = getattr(message, name)
+        if not value or (is_text and required and value.isspace()):
+            if required:
+                found.add(prefix + name, text)
+            return
+        problem = check(value) if check else None
+        if problem:
+            found.add(prefix + name, problem)
+
+    return step
+
+
+def _present_step(field: FieldDescriptor, check: ValueCheck | None, required: bool) -> Step:
+    """For an optional field, or a member of a oneof: a zero value that is there counts."""
+    name = field.name
+
+    def step(message: Any, prefix: str, found: Violations) -> None:
+        if not message.HasField(name):
+            if required:
+                found.add(prefix + name, "required")
+            return
+        problem = check(getattr(message, name)) if check else None
+        if problem:
+            found.add(prefix + name, problem)
+
+    return step
+
+
+def _length_step(rule: Rule) -> Step:
+    def step(message: Any, path: str, found: Violations) -> None:
+        problem = length_problem(message, rule)
+        if problem:
+            found.add(f"{path}.{problem[0]}", problem[1])
+
+    return step
+
+
+def _well_known_step(kind: Descriptor, rule: Rule) -> Step:
+    check: ValueCheck
+    if kind.name == "Timestamp":
+        check = value_checks.timestamp_problem
+    elif kind.name == "Duration":
+        check = value_checks.duration_check(rule)
+    else:
+        raise TypeError(f"there is no check for {kind.full_name} yet")
+
+    def step(message: Any, path: str, found: Violations) -> None:
+        problem = check(message)
+        if problem:
+            found.add(path, problem)
+
+    return step
+
+
+def _oneof_step(message: Descriptor, name: str) -> Step:
+    members = " or ".join(field.name for field in message.oneofs_by_name[name].fields)
+
+    def step(request: Any, prefix: str, found: Violations) -> None:
+        if request.WhichOneof(name) is None:
+            found.add(prefix + name, f"required: set {members}")
+
+    return step
