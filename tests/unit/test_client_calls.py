@@ -136,9 +136,7 @@ async def test_retries_end(fake: FakeServer) -> None:
 
 
 def test_every_unary_method_is_repeatable_and_no_stream_is() -> None:
-    names = {
-        entry["method"] for entry in json.loads(service_config())["methodConfig"][0]["name"]
-    }
+    names = {entry["method"] for entry in json.loads(service_config())["methodConfig"][0]["name"]}
     assert {"GetTool", "ListChanges", "WhoAmI", "VerifyProgram", "PushToolTable"} <= names
     assert not names & {"WatchChanges", "UploadProgram"}
 

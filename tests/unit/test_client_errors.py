@@ -44,8 +44,8 @@ async def test_a_rich_status_arrives_whole(fake: FakeServer) -> None:
         )
     )
     async with AsyncClient(fake.address) as client:
+        request = CreateMachineRequest(machine=Machine(), request_id="mine")
         with pytest.raises(InvalidArgument) as caught:
-            request = CreateMachineRequest(machine=Machine(), request_id="mine")
             await client.machines.CreateMachine(request)
     error = caught.value
     assert error.code is grpc.StatusCode.INVALID_ARGUMENT

@@ -12,13 +12,16 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from smoothcore.v1 import (
     auth_service_pb2,
     auth_service_pb2_grpc,
+    binding_pb2,
+    binding_service_pb2,
+    binding_service_pb2_grpc,
     change_service_pb2,
     change_service_pb2_grpc,
     change_set_pb2,
@@ -27,8 +30,11 @@ from smoothcore.v1 import (
     machine_service_pb2_grpc,
     program_pb2,
     program_service_pb2_grpc,
+    readiness_pb2,
     tool_pb2,
     tool_service_pb2_grpc,
+    tool_table_entry_pb2,
+    verification_report_pb2,
     verification_service_pb2,
     verification_service_pb2_grpc,
 )
@@ -79,6 +85,8 @@ class FakeAuth(Recorder, auth_service_pb2_grpc.AuthServiceServicer):
 
 class FakeMachines(Recorder, machine_service_pb2_grpc.MachineServiceServicer):
     machines: list[machine_pb2.Machine]
+    entries: list[tool_table_entry_pb2.ToolTableEntry]
+    push_reply: machine_service_pb2.PushToolTableResponse
 
     async def CreateMachine(self, request: Any, context: Any) -> Any:
         await self.receive(request, context)
@@ -99,9 +107,10 @@ class FakeMachines(Recorder, machine_service_pb2_grpc.MachineServiceServicer):
 
     async def PushToolTable(self, request: Any, context: Any) -> Any:
         await self.receive(request, context)
-        return machine_service_pb2.PushToolTableResponse(
-            revision=7, outcome=machine_service_pb2.PUSH_OUTCOME_STORED
-        )
+        return self.push_reply
+
+    async def ListToolTableEntries(self, request: Any, context: Any) -> Any:
+        return machine_service_pb2.ListToolTableEntriesResponse(tool_table_entries=self.entries)
 
 
 class FakePrograms(Recorder, program_service_pb2_grpc.ProgramServiceServicer):
@@ -125,10 +134,34 @@ class FakeTools(Recorder, tool_service_pb2_grpc.ToolServiceServicer):
         return tool_pb2.Tool(name=request.name)
 
 
+class FakeBindings(Recorder, binding_service_pb2_grpc.BindingServiceServicer):
+    bindings: list[binding_pb2.Binding]
+
+    async def ListBindings(self, request: Any, context: Any) -> Any:
+        return binding_service_pb2.ListBindingsResponse(bindings=self.bindings)
+
+    async def BatchBindTools(self, request: Any, context: Any) -> Any:
+        await self.receive(request, context)
+        made = [
+            binding_pb2.Binding(entry=one.entry, tool=f"tools/from-{one.entry.rpartition('/')[2]}")
+            for one in request.requests
+        ]
+        return binding_service_pb2.BatchBindToolsResponse(bindings=made, revision=9)
+
+
 class FakeVerification(Recorder, verification_service_pb2_grpc.VerificationServiceServicer):
+    report: verification_report_pb2.VerificationReport
+    readiness: readiness_pb2.Readiness
+
+    async def GetReadiness(self, request: Any, context: Any) -> Any:
+        await self.receive(request, context)
+        return verification_service_pb2.GetReadinessResponse(
+            readiness=self.readiness, valid_for=duration_pb2.Duration(seconds=30)
+        )
+
     async def VerifyProgram(self, request: Any, context: Any) -> Any:
         await self.receive(request, context)
-        return verification_service_pb2.VerifyProgramResponse(revision=3)
+        return verification_service_pb2.VerifyProgramResponse(report=self.report, revision=3)
 
 
 class FakeChanges(Recorder, change_service_pb2_grpc.ChangeServiceServicer):
@@ -159,6 +192,13 @@ class FakeChanges(Recorder, change_service_pb2_grpc.ChangeServiceServicer):
             await self._end(context)
         else:
             await asyncio.Event().wait()
+
+    async def ListChanges(self, request: Any, context: Any) -> Any:
+        await self.receive(request, context)
+        found = [one for one in self.log if one.revision > request.after_revision]
+        if request.newest_first:
+            found.reverse()
+        return change_service_pb2.ListChangesResponse(change_sets=found[: request.page_size])
 
     async def _end(self, context: Any) -> None:
         if self.ending is not None:
@@ -201,9 +241,17 @@ class FakeServer:
         self.auth = FakeAuth()
         self.machines = FakeMachines()
         self.machines.machines = []
+        self.machines.entries = []
+        self.machines.push_reply = machine_service_pb2.PushToolTableResponse(
+            revision=7, outcome=machine_service_pb2.PUSH_OUTCOME_STORED
+        )
+        self.bindings = FakeBindings()
+        self.bindings.bindings = []
         self.programs = FakePrograms()
         self.tools = FakeTools()
         self.verification = FakeVerification()
+        self.verification.report = verification_report_pb2.VerificationReport()
+        self.verification.readiness = readiness_pb2.Readiness()
         self.changes = FakeChanges()
         self.changes.log = []
         self.changes.cuts = deque()
@@ -219,6 +267,7 @@ class FakeServer:
         server = grpc.aio.server()
         auth_service_pb2_grpc.add_AuthServiceServicer_to_server(self.auth, server)
         machine_service_pb2_grpc.add_MachineServiceServicer_to_server(self.machines, server)
+        binding_service_pb2_grpc.add_BindingServiceServicer_to_server(self.bindings, server)
         program_service_pb2_grpc.add_ProgramServiceServicer_to_server(self.programs, server)
         tool_service_pb2_grpc.add_ToolServiceServicer_to_server(self.tools, server)
         verification_service_pb2_grpc.add_VerificationServiceServicer_to_server(

@@ -113,7 +113,7 @@ async def test_a_watch_survives_a_restart_of_the_server(fake: FakeServer) -> Non
     fake.changes.log = change_sets(2)
     lost: list[SmoothCoreError] = []
     async with AsyncClient(fake.address, reconnect=QUICK) as client:
-        watch = client.watch(on_disconnect=lambda error, delay: lost.append(error))
+        watch = client.watch(on_disconnect=lambda error, _: lost.append(error))
         async with watch, asyncio.timeout(20):
             while (await anext(watch)).revision < 2:
                 pass

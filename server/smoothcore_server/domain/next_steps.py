@@ -25,7 +25,7 @@ def say_which_tool(case: Case, tool_id: str = "TOOL") -> str:
         return "Verify against the machine's own table, where a binding says which tool it is."
     if case.binding is not None or tool_id != "TOOL":
         return f"Look at the tool and say which one it is: {bind}"
-    return f"Say which tool it is: smooth adopt --machine {case.machine.id}, or {bind}"
+    return f"Say which tool it is: smooth adopt {case.machine.id}, or {bind}"
 
 
 def state_what_is_needed(case: Case) -> str:

@@ -21,6 +21,7 @@ from smoothcore_server.domain.register_rules import (
 )
 from smoothcore_server.domain.tool_table import EntryState
 from smoothcore_server.domain.verification import (
+    CompareSource,
     Finding,
     UnverifiableReason,
     Verdict,
@@ -166,9 +167,15 @@ def _verdict(case: Case, evidence: Evidence) -> Verdict:
     )
 
 
+_SOURCE_WORDS = {CompareSource.REGISTER: "the register", CompareSource.BOUND_TOOL: "the tool"}
+
+
 def _ok(case: Case, evidence: Evidence) -> Finding:
     agreed = [item for item in evidence.compared if item.field in evidence.agreed_fields]
-    words = ", ".join(f"{item.field.replace('_', ' ')} {item.found}" for item in agreed)
+    words = ", ".join(
+        f"{item.field.replace('_', ' ')} of {_SOURCE_WORDS[item.source]} {item.found}"
+        for item in agreed
+    )
     return Finding(VerdictCode.OK, f"{case.label}: agrees with the program ({words})")
 
 

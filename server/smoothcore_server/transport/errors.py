@@ -29,6 +29,8 @@ MAX_MESSAGE_BYTES = 1_000
 """Of the message as it is sent: percent-encoded."""
 _MAX_VALUE = 200
 _MAX_DESCRIPTION = 300
+_ROOM_FOR_THE_REST = 150
+"""For "and 40 more" and the name of the type."""
 _DETAILS_KEY = "grpc-status-details-bin"
 
 _log = structlog.get_logger("smoothcore.errors")
@@ -125,24 +127,19 @@ def _details(error: SmoothCoreError, message: str) -> Iterator[Message]:
 
 def _pack_bad_request(status: status_pb2.Status, violations: tuple[FieldViolation, ...]) -> None:
     """Pack as many violations as fit, and say how many do not."""
-    for kept in range(len(violations), -1, -1):
-        size = status.ByteSize()
-        request = _bad_request(violations, kept)
-        if size + request.ByteSize() + 64 <= MAX_STATUS_BYTES or not kept:
-            _pack(status, request)
-            return
-
-
-def _bad_request(violations: tuple[FieldViolation, ...], kept: int) -> error_details_pb2.BadRequest:
+    room = MAX_STATUS_BYTES - status.ByteSize() - _ROOM_FOR_THE_REST
     request = error_details_pb2.BadRequest()
-    for violation in violations[:kept]:
-        request.field_violations.add(
+    for index, violation in enumerate(violations):
+        added = error_details_pb2.BadRequest.FieldViolation(
             field=_cut(violation.field, _MAX_VALUE),
             description=_cut(violation.description, _MAX_DESCRIPTION),
         )
-    if kept < len(violations):
-        request.field_violations.add(description=f"and {len(violations) - kept} more")
-    return request
+        room -= added.ByteSize() + 4
+        if room < 0:
+            request.field_violations.add(description=f"and {len(violations) - index} more")
+            break
+        request.field_violations.append(added)
+    _pack(status, request)
 
 
 def _pack(status: status_pb2.Status, detail: Message) -> None:

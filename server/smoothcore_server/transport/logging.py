@@ -20,16 +20,20 @@ _SECRET_NAMES = re.compile(
 _SECRETS = (
     # Our keys.
     (re.compile(r"\bsk_[A-Za-z0-9_\-.~+/=]+"), "sk_" + _HIDDEN),
-    # Credentials of any kind in a header that was printed.
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9_\-.~+/=]+"), r"\1 " + _HIDDEN),
     # postgresql://user:password@host
     (re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*://[^\s:/@]*):[^\s@]*@"), r"\1:" + _HIDDEN + "@"),
-    # password=..., "password": "..."
+    # A header that was printed, with its scheme or without.
     (
         re.compile(
-            r"(?i)\b(password|passwd|secret|authorization)(['\"]?\s*[=:]\s*)['\"]?[^\s'\",;]+"
+            r"(?i)\b(authorization['\"]?\s*[=:]\s*['\"]?)(?:(?:bearer|basic)\s+)?[^\s'\",;]+"
         ),
-        r"\1\2" + _HIDDEN,
+        r"\1" + _HIDDEN,
+    ),
+    (re.compile(r"(?i)\b(bearer|basic)\s+(?!\*)[A-Za-z0-9_\-.~+/=]+"), r"\1 " + _HIDDEN),
+    # password=..., "password": "..."
+    (
+        re.compile(r"(?i)\b((?:password|passwd|secret)['\"]?\s*[=:]\s*['\"]?)[^\s'\",;]+"),
+        r"\1" + _HIDDEN,
     ),
 )
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, cast
 
 import grpc
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import FileDescriptor
 from google.rpc import error_details_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection import aio as reflection_aio
@@ -15,13 +19,44 @@ from smoothcore_server.transport.methods import REFLECTION_V1, REFLECTION_V1ALPH
 _DESCRIBED = error_details_pb2.DESCRIPTOR.name
 
 
+class _Pool:
+    """The default pool, which finds the files of methods and fields too.
+
+    The pool itself finds files by messages, enums and services only, and `grpcurl describe` of a
+    method would say that there is none.
+    """
+
+    def __init__(self) -> None:
+        self._pool: Any = descriptor_pool.Default()
+
+    def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:
+        """The file of a symbol. Raises KeyError."""
+        try:
+            return cast("FileDescriptor", self._pool.FindFileContainingSymbol(symbol))
+        except KeyError:
+            return self._find_member(symbol).file
+
+    def _find_member(self, symbol: str) -> Any:
+        for find in (self._pool.FindMethodByName, self._pool.FindFieldByName):
+            with suppress(KeyError):
+                member = find(symbol)
+                return getattr(member, "containing_service", None) or member.containing_type
+        raise KeyError(symbol)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+
 def register(server: grpc.aio.Server, services: Iterable[str]) -> None:
     """Add reflection of the given services to a server that has not started.
 
     The library has v1alpha only. The messages of v1 are the same on the wire, so the same servicer
     stands under both names; only the one that can describe itself is listed.
     """
-    servicer = reflection_aio.ReflectionServicer([*services, REFLECTION_V1ALPHA])
+    servicer = reflection_aio.ReflectionServicer(
+        [*services, REFLECTION_V1ALPHA],
+        _Pool(),  # type: ignore[arg-type] # It only needs to look like one.
+    )
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,

@@ -80,9 +80,8 @@ class GrpcServer:
             Validation(Validator()),
             Draining(self.drain),
         )
-        self._server = grpc.aio.server(
-            interceptors=(Chain(layers, metrics),), options=_options(settings)
-        )
+        self._chain = Chain(layers, metrics)
+        self._server = grpc.aio.server(interceptors=(self._chain,), options=_options(settings))
 
     async def start(self) -> tuple[str, ...]:
         """Bind and serve; gives the addresses with their true ports. Health is NOT_SERVING.

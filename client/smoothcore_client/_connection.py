@@ -1,0 +1,104 @@
+"""A channel and the stubs of all services."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import TYPE_CHECKING, cast
+
+import grpc.aio
+
+from smoothcore.v1.auth_service_pb2_grpc import AuthServiceStub
+from smoothcore.v1.binding_service_pb2_grpc import BindingServiceStub
+from smoothcore.v1.change_service_pb2_grpc import ChangeServiceStub
+from smoothcore.v1.identity_service_pb2_grpc import IdentityServiceStub
+from smoothcore.v1.job_service_pb2_grpc import JobServiceStub
+from smoothcore.v1.machine_service_pb2_grpc import MachineServiceStub
+from smoothcore.v1.program_service_pb2_grpc import ProgramServiceStub
+from smoothcore.v1.tool_service_pb2_grpc import ToolServiceStub
+from smoothcore.v1.verification_service_pb2_grpc import VerificationServiceStub
+from smoothcore_client._backoff import Backoff
+from smoothcore_client._calls import CallDefaults, CallingChannel
+from smoothcore_client._channel import TLS, check_transport, open_channel
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    # These exist in the type stubs only.
+    from smoothcore.v1.auth_service_pb2_grpc import AuthServiceAsyncStub
+    from smoothcore.v1.binding_service_pb2_grpc import BindingServiceAsyncStub
+    from smoothcore.v1.change_service_pb2_grpc import ChangeServiceAsyncStub
+    from smoothcore.v1.identity_service_pb2_grpc import IdentityServiceAsyncStub
+    from smoothcore.v1.job_service_pb2_grpc import JobServiceAsyncStub
+    from smoothcore.v1.machine_service_pb2_grpc import MachineServiceAsyncStub
+    from smoothcore.v1.program_service_pb2_grpc import ProgramServiceAsyncStub
+    from smoothcore.v1.tool_service_pb2_grpc import ToolServiceAsyncStub
+    from smoothcore.v1.verification_service_pb2_grpc import VerificationServiceAsyncStub
+
+DEFAULT_TARGET = "127.0.0.1:50051"
+DEFAULT_DEADLINE = 30.0
+
+
+class Connection:
+    """The stubs of all services on one channel.
+
+    Every call through them carries the key, a deadline, and a request_id where the request has
+    one; is retried on UNAVAILABLE where that is safe; and raises a `SmoothCoreError`.
+    """
+
+    def __init__(
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        api_key: str | None = None,
+        tls: TLS | bool | None = None,
+        insecure: bool = False,
+        deadline: float | None = DEFAULT_DEADLINE,
+        reconnect: Backoff | None = None,
+    ) -> None:
+        """Opens the channel; it connects with the first call. Needs a running event loop.
+
+        Args:
+            target: host and port, or any gRPC target.
+            api_key: the secret of an API key, "sk_...".
+            tls: True for TLS with the system's authorities, or how to do it; plaintext when absent.
+            insecure: send the key in plaintext also to another computer.
+            deadline: seconds after which a unary call gives up; None for never.
+            reconnect: how long `watch` waits before it connects again.
+
+        Raises InsecureTransportError for a key over plaintext to another computer.
+        """
+        asyncio.get_running_loop()
+        security = TLS() if tls is True else tls or None
+        check_transport(target, has_key=bool(api_key), tls=security, insecure=insecure)
+        self.target = target
+        """Where the calls go."""
+        self._reconnect = reconnect or Backoff()
+        self._grpc_channel = open_channel(target, security)
+        metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
+        defaults = CallDefaults(target, metadata, deadline)
+        channel = cast("grpc.aio.Channel", CallingChannel(self._grpc_channel, defaults))
+        self.auth: AuthServiceAsyncStub = AuthServiceStub(channel)
+        self.identity: IdentityServiceAsyncStub = IdentityServiceStub(channel)
+        self.machines: MachineServiceAsyncStub = MachineServiceStub(channel)
+        self.tools: ToolServiceAsyncStub = ToolServiceStub(channel)
+        self.bindings: BindingServiceAsyncStub = BindingServiceStub(channel)
+        self.programs: ProgramServiceAsyncStub = ProgramServiceStub(channel)
+        self.jobs: JobServiceAsyncStub = JobServiceStub(channel)
+        self.verification: VerificationServiceAsyncStub = VerificationServiceStub(channel)
+        self.changes: ChangeServiceAsyncStub = ChangeServiceStub(channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes the channel; calls that are running are cancelled."""
+        await self._grpc_channel.close()

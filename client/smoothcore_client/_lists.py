@@ -1,0 +1,108 @@
+"""The lists of all resources, as iterators over their pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smoothcore.v1.api_key_pb2 import ApiKey
+from smoothcore.v1.binding_pb2 import Binding
+from smoothcore.v1.binding_service_pb2 import ListBindingsRequest
+from smoothcore.v1.change_service_pb2 import ListChangesRequest
+from smoothcore.v1.change_set_pb2 import ChangeSet, ResourceType
+from smoothcore.v1.identity_service_pb2 import ListApiKeysRequest
+from smoothcore.v1.job_pb2 import Job
+from smoothcore.v1.job_service_pb2 import ListJobsRequest
+from smoothcore.v1.machine_pb2 import Machine
+from smoothcore.v1.machine_service_pb2 import ListMachinesRequest, ListToolTableEntriesRequest
+from smoothcore.v1.program_pb2 import Program
+from smoothcore.v1.program_service_pb2 import ListProgramsRequest
+from smoothcore.v1.tool_pb2 import Tool
+from smoothcore.v1.tool_service_pb2 import ListToolsRequest
+from smoothcore.v1.tool_table_entry_pb2 import ToolTableEntry
+from smoothcore_client._connection import Connection
+from smoothcore_client._enums import enum_number
+from smoothcore_client._files import Word
+from smoothcore_client._names import machine_name
+from smoothcore_client._paging import Pager
+
+PAGE_SIZE = 500
+
+
+class Lists(Connection):
+    """Lists that fetch their pages as they are needed.
+
+    The pages have ``page_size`` items, 1 to 1000.
+    """
+
+    def list_machines(self, *, page_size: int = PAGE_SIZE) -> Pager[Machine]:
+        """The machines that the credential may see, by id."""
+        request = ListMachinesRequest(page_size=page_size)
+        return Pager(self.machines.ListMachines, request, lambda reply: reply.machines)
+
+    def list_table_entries(
+        self, machine: str, *, page_size: int = PAGE_SIZE
+    ) -> Pager[ToolTableEntry]:
+        """The rows of a machine's tool table by number, missing ones included."""
+        request = ListToolTableEntriesRequest(parent=machine_name(machine), page_size=page_size)
+        return Pager(
+            self.machines.ListToolTableEntries, request, lambda reply: reply.tool_table_entries
+        )
+
+    def list_tools(self, *, page_size: int = PAGE_SIZE) -> Pager[Tool]:
+        """The tools, by id."""
+        request = ListToolsRequest(page_size=page_size)
+        return Pager(self.tools.ListTools, request, lambda reply: reply.tools)
+
+    def list_bindings(
+        self, machine: str, *, show_ended: bool = False, page_size: int = PAGE_SIZE
+    ) -> Pager[Binding]:
+        """The bindings of a machine, oldest first; with ``show_ended``, its history."""
+        request = ListBindingsRequest(
+            parent=machine_name(machine), show_ended=show_ended, page_size=page_size
+        )
+        return Pager(self.bindings.ListBindings, request, lambda reply: reply.bindings)
+
+    def list_programs(self, *, page_size: int = PAGE_SIZE) -> Pager[Program]:
+        """The programs, oldest first."""
+        request = ListProgramsRequest(page_size=page_size)
+        return Pager(self.programs.ListPrograms, request, lambda reply: reply.programs)
+
+    def list_jobs(self, machine: str, *, page_size: int = PAGE_SIZE) -> Pager[Job]:
+        """The jobs of a machine, oldest first."""
+        request = ListJobsRequest(parent=machine_name(machine), page_size=page_size)
+        return Pager(self.jobs.ListJobs, request, lambda reply: reply.jobs)
+
+    def list_api_keys(self, *, page_size: int = PAGE_SIZE) -> Pager[ApiKey]:
+        """The API keys, oldest first, revoked ones included."""
+        request = ListApiKeysRequest(page_size=page_size)
+        return Pager(self.identity.ListApiKeys, request, lambda reply: reply.api_keys)
+
+    def list_changes(
+        self,
+        *,
+        types: Sequence[Word] = (),
+        parent: str = "",
+        resource_name: str = "",
+        after_revision: int = 0,
+        newest_first: bool = False,
+        page_size: int = PAGE_SIZE,
+    ) -> Pager[ChangeSet]:
+        """Change sets, oldest first unless ``newest_first``.
+
+        Args:
+            types: only changes of these, e.g. "machine", "tool-table-entry", "readiness".
+            parent: only changes of this machine and what belongs to it.
+            resource_name: only changes of the resource of this name.
+            after_revision: only revisions above this one.
+            newest_first: the newest come first.
+            page_size: 1 to 1000.
+        """
+        request = ListChangesRequest(
+            types=[enum_number(ResourceType, word) for word in types],
+            parent=machine_name(parent) if parent else "",
+            resource_name=resource_name,
+            after_revision=after_revision,
+            newest_first=newest_first,
+            page_size=page_size,
+        )
+        return Pager(self.changes.ListChanges, request, lambda reply: reply.change_sets)

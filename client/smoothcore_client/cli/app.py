@@ -1,0 +1,123 @@
+"""The command ``smooth``: its global options and its parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smoothcore_client.cli import (
+    account,
+    bindings,
+    changes,
+    jobs,
+    keys,
+    machines,
+    programs,
+    table,
+    tools,
+    verify,
+)
+from smoothcore_client.cli.session import Settings
+
+EPILOG = (
+    "Exit codes: 0 done; 1 looked at and not good (not ready, a held push, rows that cannot be "
+    "read); 2 error; 130 interrupted. The global options may stand anywhere on the line. With "
+    "--json each object is one line of protobuf JSON."
+)
+
+app = typer.Typer(
+    name="smooth",
+    help="The tool-data hub of a machine shop, from the command line.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        try:
+            print(f"smooth {metadata.version('smooth-core')}")
+        except metadata.PackageNotFoundError:
+            print("smooth (not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def global_options(
+    ctx: typer.Context,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SMOOTH_SERVER",
+            metavar="HOST:PORT",
+            help="The server; else that of smooth login, else 127.0.0.1:50051.",
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SMOOTH_API_KEY",
+            metavar="SECRET",
+            help="The API key; else that of smooth login for this server.",
+        ),
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file that holds the API key.")
+    ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TLS, trusting the authorities in this PEM file."),
+    ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="TLS, trusting the authorities of the system.")
+    ] = False,
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", help="Send the key unencrypted also to another computer."),
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")] = False,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="How long a call may take.")
+    ] = 30.0,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """The tool-data hub of a machine shop, from the command line."""
+    ctx.obj = Settings(
+        server=server,
+        key=key,
+        key_file=key_file,
+        ca=ca,
+        tls=tls,
+        insecure=insecure,
+        json=json,
+        timeout=timeout,
+    )
+
+
+app.command("login")(account.login)
+app.command("whoami")(account.whoami)
+app.add_typer(machines.app, name="machines")
+app.add_typer(table.app, name="table")
+app.command("adopt")(bindings.adopt)
+app.add_typer(tools.app, name="tools")
+app.command("bind")(bindings.bind)
+app.command("unbind")(bindings.unbind)
+app.command("bindings")(bindings.list_bindings)
+app.add_typer(programs.app, name="programs")
+app.add_typer(jobs.app, name="jobs")
+app.command("verify")(verify.verify)
+app.command("why")(verify.why)
+app.command("watch")(changes.watch)
+app.command("changes")(changes.list_changes)
+app.add_typer(keys.app, name="keys")

@@ -1,0 +1,90 @@
+"""Who changed what, when: the change behind each verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from smoothcore.v1.change_set_pb2 import ChangeSet
+from smoothcore.v1.identity_service_pb2 import GetApiKeyRequest
+from smoothcore.v1.verification_report_pb2 import Verdict, VerdictCode
+from smoothcore_client._errors import SmoothCoreError
+from smoothcore_client._names import entry_id
+from smoothcore_client.cli import wording
+from smoothcore_client.cli.change_lines import what_changed
+from smoothcore_client.cli.output import Styled
+from smoothcore_client.cli.session import Session
+
+_MOST = 20
+
+
+async def print_causes(session: Session, machine: str, verdicts: Iterable[Verdict]) -> None:
+    """For each verdict that is not OK: the newest change it rests on, as far as it may be read."""
+    bad = [v for v in verdicts if v.code != VerdictCode.VERDICT_CODE_OK and v.HasField("cause")]
+    if not bad:
+        return
+    session.out.line("")
+    causes = _Causes(session, machine)
+    for verdict in bad[:_MOST]:
+        cause = verdict.cause
+        session.out.line(
+            Styled(f"T{verdict.tool_number}", "bold"),
+            f"rests on revision {cause.revision}, {wording.age(cause.time)} "
+            f"({wording.moment(cause.time)}), by {await causes.who(cause.actor)} "
+            f"with {cause.method}",
+        )
+        for line in await causes.lines(verdict):
+            session.out.line("   ", line)
+
+
+class _Causes:
+    """Reads change sets and names of keys, each once."""
+
+    def __init__(self, session: Session, machine: str) -> None:
+        self._client = session.client
+        self._machine = machine
+        self._change_sets: dict[int, ChangeSet | None] = {}
+        self._names: dict[str, str] = {}
+
+    async def who(self, actor: str) -> str:
+        """The name of an actor for people, where the credential may read it."""
+        if actor not in self._names:
+            self._names[actor] = await self._name_of(actor)
+        return self._names[actor]
+
+    async def lines(self, verdict: Verdict) -> list[str]:
+        """What the cause of a verdict did to its entry and its tool."""
+        change_set = await self._change_set(verdict.cause.revision)
+        if change_set is None:
+            return []
+        about = {verdict.entry, verdict.tool} - {""}
+        row = f"/toolTableEntries/{entry_id(str(verdict.tool_number))}"
+        told: list[str] = []
+        for change in change_set.changes:
+            if change.name in about or (not about and change.name.endswith(row)):
+                what = what_changed(change)
+                text = what.text if isinstance(what, Styled) else what
+                told.append(f"{change.name}: {text}")
+        return told
+
+    async def _change_set(self, revision: int) -> ChangeSet | None:
+        if revision not in self._change_sets:
+            self._change_sets[revision] = await self._read(revision)
+        return self._change_sets[revision]
+
+    async def _read(self, revision: int) -> ChangeSet | None:
+        pager = self._client.list_changes(after_revision=revision - 1, page_size=1)
+        try:
+            found = await anext(pager, None)
+        except SmoothCoreError:
+            # The key may not read the log, or the log no longer goes back so far.
+            return None
+        return found if found is not None and found.revision == revision else None
+
+    async def _name_of(self, actor: str) -> str:
+        if not actor.startswith("apiKeys/"):
+            return actor
+        try:
+            key = await self._client.identity.GetApiKey(GetApiKeyRequest(name=actor))
+        except SmoothCoreError:
+            return actor
+        return f"{key.display_name} ({actor})"

@@ -1,0 +1,124 @@
+"""smooth keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from smoothcore.v1.api_key_pb2 import ApiKey
+from smoothcore.v1.identity_service_pb2 import CreateApiKeyRequest, RevokeApiKeyRequest
+from smoothcore_client._names import api_key_name, last_id, machine_name
+from smoothcore_client.cli import wording
+from smoothcore_client.cli.output import Cell, Styled, note
+from smoothcore_client.cli.session import Session, run
+from smoothcore_client.cli.values import duration_option
+
+app = typer.Typer(no_args_is_help=True, help="API keys: credentials of programs.")
+
+
+@app.command("create")
+def create(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name for people, e.g. 'gate of mill-1'.")],
+    permissions: Annotated[
+        list[str],
+        typer.Option("--permission", "-p", help="What it may do, e.g. tools.read; repeatable."),
+    ],
+    machines: Annotated[
+        list[str] | None,
+        typer.Option("--machine", "-m", help="Bind it to this machine; repeatable."),
+    ] = None,
+    client: Annotated[str, typer.Option(help="Recorded with each of its changes.")] = "",
+    expires: Annotated[
+        timedelta | None, duration_option("--expires", "How long it works, e.g. 90d.")
+    ] = None,
+) -> None:
+    """Make an API key. Its secret is printed on stdout, now and never again.
+
+    Exit codes: 0 made; 2 error.
+    """
+    key = ApiKey(
+        display_name=name,
+        permissions=permissions,
+        machines=[machine_name(machine) for machine in machines or ()],
+        client=client,
+    )
+    if expires is not None:
+        key.expire_time.FromDatetime(datetime.now(UTC) + expires)
+
+    async def work(session: Session) -> None:
+        request = CreateApiKeyRequest(api_key=key)
+        reply = await session.client.identity.CreateApiKey(request)
+        if session.out.json:
+            session.out.object(reply)
+            return
+        note(f"made {reply.api_key.name}; keep the secret, it is shown only once:")
+        session.out.line(reply.secret)
+
+    run(ctx, work)
+
+
+@app.command("list")
+def list_keys(ctx: typer.Context) -> None:
+    """List the API keys, revoked ones included; never their secrets.
+
+    Exit codes: 0 listed; 2 error.
+    """
+
+    async def work(session: Session) -> None:
+        keys = await session.client.list_api_keys().all()
+        if session.out.json:
+            for key in keys:
+                session.out.object(key)
+            return
+        session.out.table(
+            ("KEY", "NAME", "MAY", "MACHINES", "CLIENT", "STATE"),
+            (key_row(key) for key in keys),
+            "no keys",
+        )
+
+    run(ctx, work)
+
+
+@app.command("revoke")
+def revoke(
+    ctx: typer.Context, key: Annotated[str, typer.Argument(help="The key, by its id.")]
+) -> None:
+    """Revoke an API key for good.
+
+    Exit codes: 0 revoked; 2 error.
+    """
+
+    async def work(session: Session) -> None:
+        request = RevokeApiKeyRequest(name=api_key_name(key))
+        revoked = await session.client.identity.RevokeApiKey(request)
+        if session.out.json:
+            session.out.object(revoked)
+        else:
+            session.out.line(f"revoked {revoked.name} ({revoked.display_name})")
+
+    run(ctx, work)
+
+
+def key_row(key: ApiKey) -> tuple[Cell, ...]:
+    """A key in one row."""
+    return (
+        last_id(key.name),
+        key.display_name,
+        " ".join(key.permissions),
+        " ".join(last_id(machine) for machine in key.machines) or "all",
+        key.client,
+        _state(key),
+    )
+
+
+def _state(key: ApiKey) -> Cell:
+    if key.HasField("revoke_time"):
+        return Styled(f"revoked {wording.age(key.revoke_time)}", "red")
+    if not key.HasField("expire_time"):
+        return Styled("works", "green")
+    if key.expire_time.ToDatetime(UTC) <= datetime.now(UTC):
+        return Styled(f"expired {wording.age(key.expire_time)}", "red")
+    return Styled(f"works, ends {wording.age(key.expire_time)}", "green")

@@ -1,0 +1,98 @@
+"""How a command runs: with the settings of the call, a client and an output."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from smoothcore_client._channel import TLS
+from smoothcore_client._client import AsyncClient
+from smoothcore_client._connection import DEFAULT_TARGET
+from smoothcore_client.cli.config import Login, load_login
+from smoothcore_client.cli.output import Output
+
+OK, NOT_GOOD, ERROR, INTERRUPTED = 0, 1, 2, 130
+
+
+class CommandError(Exception):
+    """A command cannot be carried out as it was given."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The global options, as they were given."""
+
+    server: str | None = None
+    key: str | None = None
+    key_file: Path | None = None
+    ca: Path | None = None
+    tls: bool = False
+    insecure: bool = False
+    json: bool = False
+    timeout: float = 30.0
+
+    def login(self) -> Login:
+        """The options, completed by what `smooth login` has stored.
+
+        The stored key goes to the server it was stored for and to no other.
+        """
+        stored = load_login()
+        server = self.server or (stored.server if stored else DEFAULT_TARGET)
+        known = stored if stored and stored.server == server else Login(server)
+        return Login(
+            server=server,
+            key=self._key() or known.key,
+            ca=str(self.ca or known.ca),
+            tls=self.tls or known.tls,
+            insecure=self.insecure or known.insecure,
+        )
+
+    def _key(self) -> str:
+        if self.key_file is not None:
+            return self.key_file.read_text(encoding="utf-8").strip()
+        return self.key or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a command works with."""
+
+    client: AsyncClient
+    out: Output
+
+
+Work = Callable[[Session], Awaitable[int | None]]
+"""The work of a command: returns its exit code; None is OK."""
+
+
+def open_client(login: Login, timeout: float) -> AsyncClient:
+    """A client for a login."""
+    tls: TLS | None = TLS(ca=login.ca or None) if login.tls or login.ca else None
+    return AsyncClient(
+        login.server,
+        api_key=login.key or None,
+        tls=tls,
+        insecure=login.insecure,
+        deadline=timeout,
+    )
+
+
+def run(ctx: typer.Context, work: Work) -> None:
+    """Runs the work of a command, and exits with its code."""
+    settings: Settings = ctx.obj
+
+    async def session() -> int | None:
+        async with open_client(settings.login(), settings.timeout) as client:
+            return await work(Session(client, Output(json=settings.json)))
+
+    code = asyncio.run(session())
+    if code:
+        raise typer.Exit(code)

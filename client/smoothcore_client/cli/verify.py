@@ -1,0 +1,131 @@
+"""smooth verify, smooth why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smoothcore.v1.length_pb2 import LengthUnit
+from smoothcore.v1.machine_pb2 import DiameterMeaning, ToolChange
+from smoothcore.v1.machine_service_pb2 import ToolTableFormat
+from smoothcore.v1.verification_service_pb2 import (
+    GetReadinessResponse,
+    InlineTable,
+    VerifyProgramResponse,
+)
+from smoothcore_client._files import inline_table
+from smoothcore_client._names import last_id
+from smoothcore_client.cli import wording
+from smoothcore_client.cli.causes import print_causes
+from smoothcore_client.cli.machines import MachineArgument
+from smoothcore_client.cli.output import Output, Styled
+from smoothcore_client.cli.report import print_report
+from smoothcore_client.cli.session import NOT_GOOD, OK, CommandError, Session, run
+from smoothcore_client.cli.summary import state_of
+from smoothcore_client.cli.values import enum_option
+
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Also what was compared, and with what.")
+]
+
+
+def verify(
+    ctx: typer.Context,
+    program: Annotated[str, typer.Argument(help="An NC file, or programs/ID of a stored one.")],
+    machine: Annotated[
+        str,
+        typer.Option("--machine", "-m", help="Verify against the stored table of this machine."),
+    ] = "",
+    table: Annotated[
+        Path | None, typer.Option("--table", help="Or against this file; nothing is stored.")
+    ] = None,
+    unit: Annotated[
+        int | None, enum_option("--unit", LengthUnit, "The unit of --table, which does not say it.")
+    ] = None,
+    table_format: Annotated[
+        int | None, enum_option("--format", ToolTableFormat, "Of --table; else by its extension.")
+    ] = None,
+    diameter_register: Annotated[
+        int | None, enum_option("--diameter-register", DiameterMeaning, "What D of --table means.")
+    ] = None,
+    tool_change: Annotated[
+        int | None, enum_option("--tool-change", ToolChange, "How tools of --table are changed.")
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Say whether the tools in a table are those that a program expects.
+
+    READY means that the data agree, and no more.
+
+    Exit codes: 0 ready; 1 not ready; 2 error.
+    """
+    if bool(machine) == (table is not None):
+        raise CommandError(
+            "name either a machine or a table file",
+            "--machine mill-1, or --table tool.tbl --unit mm",
+        )
+
+    async def work(session: Session) -> int:
+        inline: InlineTable | None = None
+        if table is not None:
+            if unit is None:
+                raise CommandError(
+                    "a table file does not say its unit", "add --unit mm or --unit in"
+                )
+            inline = inline_table(
+                table,
+                unit=unit,
+                format=table_format,
+                diameter_meaning=diameter_register,
+                tool_change=tool_change,
+            )
+        reply = await session.client.verify(program, machine=machine or None, table=inline)
+        if session.out.json:
+            session.out.object(reply)
+        else:
+            _print_verified(session.out, reply, verbose)
+        return OK if reply.report.ready else NOT_GOOD
+
+    run(ctx, work)
+
+
+def why(ctx: typer.Context, machine: MachineArgument, verbose: Verbose = False) -> None:
+    """Say whether a machine is ready for its active job; if not, why, since when, by whom.
+
+    Exit codes: 0 ready; 1 not ready; 2 error. Treat all but 0 as not ready.
+    """
+
+    async def work(session: Session) -> int:
+        reply = await session.client.readiness(machine)
+        if session.out.json:
+            session.out.object(reply)
+        else:
+            _print_readiness(session.out, reply, verbose)
+            await print_causes(session, machine, reply.readiness.report.verdicts)
+        return OK if reply.readiness.report.ready else NOT_GOOD
+
+    run(ctx, work)
+
+
+def _print_verified(out: Output, reply: VerifyProgramResponse, verbose: bool) -> None:
+    print_report(out, reply.report, verbose=verbose)
+    for problem in reply.table_problems:
+        out.line(Styled(f"table line {problem.line}: {problem.message}", "yellow"), problem.text)
+
+
+def _print_readiness(out: Output, reply: GetReadinessResponse, verbose: bool) -> None:
+    readiness = reply.readiness
+    if not readiness.job:
+        out.line(Styled(state_of(readiness), "bold red"))
+        return
+    print_report(out, readiness.report, verbose=verbose)
+    out.line("")
+    pairs = [
+        ("program", f"{readiness.program_display_name} {last_id(readiness.program)[:12]}".strip()),
+        ("job", readiness.job),
+        ("revision", f"{readiness.revision}, {wording.age(readiness.update_time)}"),
+        ("valid for", wording.span(reply.valid_for)),
+    ]
+    out.fields(pairs)

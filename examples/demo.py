@@ -1,0 +1,230 @@
+"""The main job, as a person would do it: run by `make demo`.
+
+Starts `smoothd` on an empty temporary directory, then runs `smooth` commands against it, prints
+each with its output, and fails loudly when an exit code or an output is not what it should be.
+Every command can be repeated by hand against `smoothd serve`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any
+
+EXAMPLES = Path(__file__).resolve().parent
+SMOOTH = Path(sys.executable).with_name("smooth")
+SMOOTHD = Path(sys.executable).with_name("smoothd")
+PATIENCE_S = 30.0
+COLORS = ("\033[1m", "\033[2m", "\033[32m", "\033[0m")
+BOLD, DIM, GREEN, PLAIN = COLORS if sys.stdout.isatty() else ("",) * 4
+
+
+class DemoError(Exception):
+    """Something is not as it should be."""
+
+
+class Demo:
+    """A server, a working directory and a watcher."""
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("SMOOTH")},
+            "SMOOTHD_METRICS_LISTEN": "",
+            "SMOOTHD_LOG_LEVEL": "WARNING",
+            "COLUMNS": "100",
+        }
+        for name in ("tool.tbl", "bracket.nc"):
+            shutil.copy(EXAMPLES / name, work / name)
+        self.processes: list[subprocess.Popen[str]] = []
+        self.arrivals: queue.Queue[str] = queue.Queue()
+
+    def start_server(self) -> None:
+        server = self._spawn([str(SMOOTHD), "serve", "--data-dir", "data", "--listen", "127.0.0.1:0"])
+        print(f"{BOLD}$ smoothd serve{PLAIN}")
+        for line in _lines(server.stdout):
+            if line.startswith("Smooth Core serves on "):
+                self.environment["SMOOTH_SERVER"] = line.rpartition(" ")[2]
+            if "SMOOTH_API_KEY=" in line:
+                self.environment["SMOOTH_API_KEY"] = line.partition("=")[2]
+            if line == "ready":
+                print(f"{DIM}(serving on {self.environment['SMOOTH_SERVER']}){PLAIN}\n")
+                return
+        raise DemoError("smoothd did not start")
+
+    def start_watcher(self) -> None:
+        say("Another terminal watches the machine; its lines are marked with |.")
+        command = ["watch", "--machine", "mill-1", "--type", "tool-table-entry"]
+        command += ["--type", "binding", "--type", "readiness", "--type", "job", "--latency"]
+        print(f"{BOLD}$ smooth {shlex.join(command)} &{PLAIN}\n")
+        watcher = self._spawn([str(SMOOTH), *command])
+
+        def listen() -> None:
+            for line in _lines(watcher.stdout):
+                self.arrivals.put(line)
+
+        threading.Thread(target=listen, daemon=True).start()
+        self._await_listening()
+
+    def _await_listening(self) -> None:
+        """Plan jobs until the watcher tells of one: from then on it misses nothing."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            self.run("jobs", "create", "mill-1", "bracket.nc", quiet=True)
+            try:
+                self.arrivals.get(timeout=1.0)
+            except queue.Empty:
+                continue
+            return
+        raise DemoError("the watcher does not listen")
+
+    def run(self, *arguments: str, exit_code: int = 0, shows: str = "", quiet: bool = False) -> str:
+        """Run a `smooth` command and check its exit code and output."""
+        if not quiet:
+            print(f"{BOLD}$ smooth {shlex.join(arguments)}{PLAIN}")
+        done = subprocess.run(
+            [str(SMOOTH), *arguments],
+            cwd=self.work,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        if not quiet:
+            print(output, end="" if output.endswith("\n\n") else "\n")
+        if done.returncode != exit_code:
+            raise DemoError(f"smooth {shlex.join(arguments)} gave {done.returncode}: {output}")
+        if shows not in " ".join(output.split()):
+            raise DemoError(f"smooth {shlex.join(arguments)} does not show {shows!r}: {output}")
+        return output
+
+    def edit_table(self, **rows: str) -> None:
+        """Write the tool table with some rows replaced, as an editor would."""
+        lines = (EXAMPLES / "tool.tbl").read_text().splitlines()
+        changed = [rows.get(line.split()[0], line) for line in lines]
+        (self.work / "tool.tbl").write_text("\n".join(changed) + "\n")
+
+    def pushed(self, *words: str) -> None:
+        """Show what the watcher is told, until it is told a readiness with these words."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                line = self.arrivals.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise DemoError(f"no readiness was pushed with {words}") from None
+            if "/jobs/" in line:
+                continue
+            print(f"{GREEN}| {line}{PLAIN}")
+            if "/readiness" in line:
+                if not all(word in line for word in words):
+                    raise DemoError(f"pushed {line!r}, which lacks {words}")
+                print()
+                return
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            command,
+            cwd=self.work,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.processes.append(process)
+        return process
+
+
+def _lines(stream: IO[str] | None) -> Any:
+    assert stream is not None
+    return (line.strip() for line in stream)
+
+
+def say(text: str) -> None:
+    print(f"{DIM}# {text}{PLAIN}")
+
+
+def story(demo: Demo) -> None:
+    demo.start_server()
+    say("A machine states the unit of its table and what its D register means.")
+    demo.run(
+        *"machines create mill-1 --unit mm --controller linuxcnc".split(),
+        *"--diameter-register diameter --length-reference gauge-line".split(),
+    )
+    say("Its tool table goes in as the control has it.")
+    demo.run("table", "push", "mill-1", "tool.tbl", shows="7")
+    say("A person says: what is in there now are these tools.")
+    demo.run("adopt", "mill-1", "--yes")
+    say("The posted program becomes the active job, and is checked before cycle start.")
+    demo.run("jobs", "create", "mill-1", "bracket.nc", "--id", "op10", "--activate")
+    demo.run("why", "mill-1", "--verbose", shows="READY")
+
+    demo.start_watcher()
+    say("T1 is touched off again: on this machine a new length means another tool, or a new one.")
+    demo.edit_table(T1="T1   P1   Z+69.870    D+6.35    ;1/4 flat end mill, 3 flutes")
+    demo.run("table", "push", "mill-1", "tool.tbl")
+    demo.pushed("NOT READY", "SUSPECT")
+    demo.run("why", "mill-1", exit_code=1, shows="SUSPECT")
+    say("A person looks: it is the same tool. Binding it again confirms it.")
+    bound = json.loads(demo.run("--json", "bindings", "mill-1", quiet=True).splitlines()[0])
+    demo.run("bind", "mill-1", "T1", bound["tool"])
+    demo.pushed("READY")
+
+    say("Somebody swaps the sizes of T1 and T2 in the table file.")
+    demo.edit_table(
+        T1="T1   P1   Z+69.870    D+12.7    ;1/2 flat end mill, 4 flutes",
+        T2="T2   P2   Z+81.090    D+6.35    ;1/4 flat end mill, 3 flutes",
+    )
+    demo.run("table", "push", "mill-1", "tool.tbl")
+    demo.pushed("NOT READY", "GEOMETRY_MISMATCH")
+    demo.run("why", "mill-1", exit_code=1, shows="GEOMETRY_MISMATCH")
+    say("The file is put right.")
+    demo.edit_table(T1="T1   P1   Z+69.870    D+6.35    ;1/4 flat end mill, 3 flutes")
+    demo.run("table", "push", "mill-1", "tool.tbl")
+    demo.pushed("READY")
+
+    say("Another tool goes into pocket 2, and its binding says so.")
+    demo.run(
+        *"tools create em-8-0017 --name".split(),
+        "8 mm flat end mill",
+        *"--kind flat-end-mill --diameter 8mm".split(),
+    )
+    demo.run("bind", "mill-1", "T2", "em-8-0017", "--replace")
+    demo.pushed("NOT READY", "WRONG_TOOL")
+    demo.run("why", "mill-1", exit_code=1, shows="WRONG_TOOL")
+
+
+def main() -> int:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="smooth-demo-") as work:
+        demo = Demo(Path(work))
+        try:
+            story(demo)
+        except DemoError as error:
+            print(f"\nTHE DEMO FAILED: {error}", file=sys.stderr)
+            return 1
+        finally:
+            demo.stop()
+    print(f"{BOLD}The demo is done: all of it held, in {time.monotonic() - began:.1f} s.{PLAIN}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
