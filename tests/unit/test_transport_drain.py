@@ -15,7 +15,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.unit.test_transport_fakes import Fakes, Running, bearer, detail, reason, running
 
 from smoothcore.v1 import change_service_pb2, tool_pb2
-from smoothcore_server.transport.drain import Drain, draining_error
+from smoothcore_server.domain.errors import draining
+from smoothcore_server.transport.drain import Drain
 from smoothcore_server.transport.settings import DrainSettings
 
 QUICK = DrainSettings(stream_grace_s=0.3, call_grace_s=2)
@@ -42,7 +43,7 @@ def polite(drain: Drain) -> Fakes:
         await context.write(change_service_pb2.WatchChangesResponse(resume_token="r1"))
         await drain.requested.wait()
         await context.write(change_service_pb2.WatchChangesResponse(resume_token="r2"))
-        raise draining_error()
+        raise draining()
 
     return Fakes(watch=serve)
 

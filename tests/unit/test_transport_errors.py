@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 from google.rpc import error_details_pb2
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smoothcore.v1 import error_reason_pb2
@@ -25,6 +25,7 @@ from smoothcore_server.transport import errors
 TEXT = st.text(max_size=3_000)
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     message=TEXT,
     resource=TEXT,

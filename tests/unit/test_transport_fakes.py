@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from smoothcore.v1 import (
     change_service_pb2_grpc,
     machine_service_pb2_grpc,
     program_pb2,
+    program_service_pb2,
     program_service_pb2_grpc,
     tool_pb2,
     tool_service_pb2,
@@ -111,8 +112,9 @@ def services(fakes: Fakes) -> list[Service]:
             await fakes.watch(request, context)
 
     async def both(requests: Any, context: Any) -> AsyncIterator[bytes]:
-        async for each in fakes.echo(requests, context):
-            yield each
+        async with aclosing(fakes.echo(requests, context)) as messages:
+            async for each in messages:
+                yield each
 
     def add_echo(_servicer: object, server: grpc.aio.Server) -> None:
         handler = grpc.stream_stream_rpc_method_handler(both)
@@ -245,3 +247,35 @@ def reason(error: grpc.aio.AioRpcError) -> str:
 def wire_text(error: grpc.aio.AioRpcError) -> str:
     """Everything that a client sees of an error."""
     return f"{error.details()} {error.trailing_metadata()} {error.initial_metadata()}"
+
+
+async def refused(call: Any) -> grpc.aio.AioRpcError:
+    """The error that a call ends with."""
+    try:
+        await (drain_of(call) if hasattr(call, "__aiter__") else call)
+    except grpc.aio.AioRpcError as error:
+        return error
+    raise AssertionError("the call was not refused")
+
+
+async def drain_of(call: Any) -> None:
+    async for _ in call:
+        pass
+
+
+def watch(served: Running, token: str = "sk_admin") -> Any:
+    request = change_service_pb2.WatchChangesRequest()
+    return served.changes.WatchChanges(request, metadata=bearer(token))
+
+
+def upload(served: Running, *parts: dict[str, Any]) -> Any:
+    messages = [program_service_pb2.UploadProgramRequest(**part) for part in parts]
+    return served.programs.UploadProgram(iter(messages), metadata=bearer())
+
+
+async def wait_until(condition: Any) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to pass")

@@ -68,6 +68,15 @@ async def test_two_servers_of_ours_do_not_share_a_port() -> None:
     await second.stop()
 
 
+async def test_nobody_can_share_a_port_of_ours_later() -> None:
+    server = server_on("127.0.0.1:0")
+    (address,) = await server.start()
+    foreign = grpc.aio.server()
+    with pytest.raises(RuntimeError):
+        foreign.add_insecure_port(address)
+    await server.stop()
+
+
 async def test_workers_of_one_server_share_a_port() -> None:
     first = server_on("127.0.0.1:0", reuse_port=True)
     (address,) = await first.start()

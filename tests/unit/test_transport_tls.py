@@ -106,6 +106,7 @@ async def test_a_half_renewed_pair_leaves_the_old_one_in_use(tmp_path: Path) -> 
     assert files._fetch() is not None
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 async def test_tls_below_1_2_is_refused(tmp_path: Path) -> None:
     settings = ServerSettings(tls=write(tmp_path, OLD))
     channel = lambda address: grpc.aio.secure_channel(address, trusting(OLD))  # noqa: E731

@@ -22,7 +22,8 @@ from smoothcore.v1 import (
     verification_service_pb2,
 )
 from smoothcore_server.domain.errors import InvalidArgumentError
-from smoothcore_server.transport.validation import MAX_VIOLATIONS, Validator, raise_for
+from smoothcore_server.transport.steps import MAX_VIOLATIONS
+from smoothcore_server.transport.validation import Validator, raise_for
 
 VALIDATOR = Validator()
 MM = length_pb2.LENGTH_UNIT_MILLIMETER
@@ -291,10 +292,10 @@ BAD: list[tuple[Message, str, str]] = [
     ),
     # Updates
     (update_machine("colour"), "update_mask", '"colour" is no field of Machine'),
-    (update_machine("uid"), "update_mask", "set by the server"),
-    (update_machine("name"), "update_mask", "set by the server"),
-    (update_machine("etag"), "update_mask", "set by the server"),
-    (update_machine("register_profile.confirmed"), "update_mask", "set by the server"),
+    (update_machine("uid"), "update_mask", "not for callers"),
+    (update_machine("name"), "update_mask", "not for callers"),
+    (update_machine("etag"), "update_mask", "not for callers"),
+    (update_machine("register_profile.confirmed"), "update_mask", "not for callers"),
     (update_machine("wear_band.unit"), "update_mask", "no field"),
     (update_machine("*", "kind"), "update_mask", '"*"'),
     (update_machine("length_unit"), "machine.length_unit", "required: one of"),

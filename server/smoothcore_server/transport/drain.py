@@ -17,23 +17,13 @@ from typing import TypeAlias
 import grpc
 import structlog
 
-from smoothcore_server.domain.errors import ErrorReason, UnavailableError
+from smoothcore_server.domain.errors import draining
 from smoothcore_server.transport.health import Health
 from smoothcore_server.transport.settings import DrainSettings
 
 Callback: TypeAlias = Callable[[], Awaitable[None]]
 
-_RETRY_AFTER_S = 1.0
 _log = structlog.get_logger("smoothcore.drain")
-
-
-def draining_error() -> UnavailableError:
-    """How a stream ends when the server goes away."""
-    return UnavailableError(
-        ErrorReason.DRAINING,
-        "the server is going away; connect again and resume with the last token",
-        retry_after_s=_RETRY_AFTER_S,
-    )
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +37,7 @@ class Drain:
     """The end of a server, in order.
 
     Handlers of streams watch `requested`: once it is set they send what they have left to say and
-    raise `draining_error()` or return. Who does not within the stream grace is cut.
+    raise `domain.errors.draining()` or return. Who does not within the stream grace is cut.
     """
 
     def __init__(self, settings: DrainSettings | None = None) -> None:
@@ -79,7 +69,7 @@ class Drain:
         One that is not patient does not watch `requested` and is cut at once.
         """
         if self.requested.is_set():
-            raise draining_error()
+            raise draining()
         task = asyncio.current_task()
         assert task is not None
         stream = _Stream(task, patient)
@@ -91,7 +81,7 @@ class Drain:
             # Ours to swallow only if nobody else has cancelled the task too, as asyncio.timeout
             # does it.
             if stream.cut and task.uncancel() == 0:
-                raise draining_error() from None
+                raise draining() from None
             raise
         finally:
             self._streams.discard(stream)

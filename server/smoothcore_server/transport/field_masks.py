@@ -29,7 +29,7 @@ def mask_check(resource: Descriptor) -> MaskCheck:
                 if len(mask.paths) > 1:
                     return '"*" stands for all fields; leave the other paths out'
             elif path in fixed:
-                return f"{show(path)} is set by the server; leave it out"
+                return f"{show(path)} is not for callers to set; leave it out"
             elif path not in settable:
                 return f"{show(path)} is no field of {resource.name}"
         return None

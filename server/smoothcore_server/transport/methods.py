@@ -88,6 +88,8 @@ class Method:
     @property
     def grpc_type(self) -> str:
         """The shape, in the words of go-grpc-prometheus."""
+        if not self.is_known:
+            return UNKNOWN
         if self.request_streaming:
             return "bidi_stream" if self.response_streaming else "client_stream"
         return "server_stream" if self.response_streaming else "unary"

@@ -34,7 +34,7 @@ class _Pool:
         try:
             return cast("FileDescriptor", self._pool.FindFileContainingSymbol(symbol))
         except KeyError:
-            return self._find_member(symbol).file
+            return cast("FileDescriptor", self._find_member(symbol).file)
 
     def _find_member(self, symbol: str) -> Any:
         for find in (self._pool.FindMethodByName, self._pool.FindFieldByName):
@@ -55,7 +55,7 @@ def register(server: grpc.aio.Server, services: Iterable[str]) -> None:
     """
     servicer = reflection_aio.ReflectionServicer(
         [*services, REFLECTION_V1ALPHA],
-        _Pool(),  # type: ignore[arg-type] # It only needs to look like one.
+        _Pool(),
     )
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,

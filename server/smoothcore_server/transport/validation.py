@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from google.api import field_behavior_pb2, resource_pb2
+from google.api import field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from smoothcore_server.domain.errors import ErrorReason, FieldViolation, InvalidArgumentError
@@ -20,39 +20,26 @@ from smoothcore_server.transport.field_masks import (
     mask_check,
     masked_fields,
 )
-from smoothcore_server.transport.lengths import length_problem
-from smoothcore_server.transport.resource_names import (
-    PACKAGE,
-    ResourcePattern,
-    pattern_of,
-    patterns,
-)
+from smoothcore_server.transport.resource_names import PACKAGE, pattern_of
 from smoothcore_server.transport.rules import Rule, message_rule_of, rule_of
-from smoothcore_server.transport.value_checks import ValueCheck
+from smoothcore_server.transport.steps import (
+    Step,
+    Violations,
+    length_step,
+    oneof_step,
+    pattern_for,
+    present_step,
+    scalar_step,
+    value_check,
+    well_known_step,
+)
 
-MAX_VIOLATIONS = 50
 _SHOWN = 2
 _LENGTH = "smoothcore.v1.Length"
 _FIELD_MASK = "google.protobuf.FieldMask"
 
-
-class Violations(list[FieldViolation]):
-    """What is wrong with a request, up to `MAX_VIOLATIONS`."""
-
-    def add(self, path: str, description: str) -> None:
-        """Note one field, if there is room."""
-        if not self.is_full:
-            self.append(FieldViolation(path, description))
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there is no point in looking further."""
-        return len(self) >= MAX_VIOLATIONS
-
-
-Step: TypeAlias = Callable[[Any, str, Violations], None]
-"""Looks at one field of a message whose path, with its dot, is the second argument."""
 Find: TypeAlias = Callable[[Any], Violations]
+"""Gives all that is wrong with a request."""
 
 
 def raise_for(violations: Sequence[FieldViolation]) -> None:
@@ -127,7 +114,7 @@ class _Compiler:
         """One step for each field that can be wrong, and one for each required oneof."""
         oneofs = message_rule_of(self._message.full_name).oneofs
         found = [self._field(field) for field in self._message.fields]
-        found += [_oneof_step(self._message, name) for name in oneofs]
+        found += [oneof_step(self._message, name) for name in oneofs]
         if _update_parts(self._message):
             found.append(self._update_step())
         return [step for step in found if step]
@@ -150,18 +137,18 @@ class _Compiler:
         if not self._is_update or field_behavior_pb2.IDENTIFIER not in behaviors(field):
             return None
         pattern = pattern_of(self._message)
-        return _scalar_step(field, value_checks.string_check(Rule(), pattern), pattern, True)
+        return scalar_step(field, value_checks.string_check(Rule(), pattern), pattern, True)
 
     def _is_required(self, field: FieldDescriptor) -> bool:
         return field_behavior_pb2.REQUIRED in behaviors(field) and not self._is_update
 
     def _scalar(self, field: FieldDescriptor) -> Step | None:
         required = self._is_required(field)
-        pattern = _pattern(field)
-        check = _value_check(field, pattern, refuse_zero=False)
+        pattern = pattern_for(field)
+        check = value_check(field, pattern, refuse_zero=False)
         if field.has_presence:
-            return _present_step(field, check, required) if check or required else None
-        return _scalar_step(field, check, pattern, required) if check or required else None
+            return present_step(field, check, required) if check or required else None
+        return scalar_step(field, check, pattern, required) if check or required else None
 
     def _submessage(self, field: FieldDescriptor) -> Step:
         name, required = field.name, self._is_required(field)
@@ -198,7 +185,7 @@ class _Compiler:
     def _element(self, field: FieldDescriptor) -> Step | None:
         if field.message_type:
             return self._inner(field)
-        check = _value_check(field, _pattern(field), refuse_zero=True)
+        check = value_check(field, pattern_for(field), refuse_zero=True)
         if check is None:
             return None
 
@@ -215,9 +202,9 @@ class _Compiler:
         assert kind is not None
         rule = rule_of(field.full_name)
         if kind.full_name == _LENGTH:
-            return _length_step(rule)
+            return length_step(rule)
         if kind.full_name.startswith("google.protobuf."):
-            return _well_known_step(kind, rule)
+            return well_known_step(kind, rule)
         check = self._validator.check_of(kind)
 
         def step(message: Any, path: str, found: Violations) -> None:
@@ -270,7 +257,7 @@ def _is_message(field: FieldDescriptor, full_name: str) -> bool:
 def _required_fields(resource: Descriptor) -> dict[str, str]:
     """Required fields of a resource, and what to say when one is absent."""
     return {
-        field.name: value_checks.required_text(field, _pattern(field))
+        field.name: value_checks.required_text(field, pattern_for(field))
         for field in resource.fields
         if field_behavior_pb2.REQUIRED in behaviors(field)
     }
@@ -281,101 +268,3 @@ def _is_set(message: Any, name: str) -> bool:
     if hasattr(value, "DESCRIPTOR"):
         return bool(message.HasField(name))
     return bool(value.strip() if isinstance(value, str) else value)
-
-
-def _pattern(field: FieldDescriptor) -> ResourcePattern | None:
-    """The form of the resource names that a field holds."""
-    option = field.GetOptions().Extensions[resource_pb2.resource_reference]
-    kind = option.type or rule_of(field.full_name).reference
-    return patterns()[kind] if kind else None
-
-
-def _value_check(
-    field: FieldDescriptor, pattern: ResourcePattern | None, *, refuse_zero: bool
-) -> ValueCheck | None:
-    rule = rule_of(field.full_name)
-    if field.enum_type:
-        return value_checks.enum_check(field.enum_type, refuse_zero=refuse_zero)
-    if field.type == FieldDescriptor.TYPE_STRING:
-        return value_checks.string_check(rule, pattern)
-    if field.type == FieldDescriptor.TYPE_BYTES:
-        return value_checks.bytes_check(rule)
-    if field.type == FieldDescriptor.TYPE_BOOL:
-        return None
-    return value_checks.number_check(field, rule)
-
-
-def _scalar_step(
-    field: FieldDescriptor,
-    check: ValueCheck | None,
-    pattern: ResourcePattern | None,
-    required: bool,
-) -> Step:
-    """For a field whose zero value means absent."""
-    name = field.name
-    text = value_checks.required_text(field, pattern)
-    is_text = field.type == FieldDescriptor.TYPE_STRING
-
-    def step(message: Any, prefix: str, found: Violations) -> None:
-        value = getattr(message, name)
-        if not value or (is_text and required and value.isspace()):
-            if required:
-                found.add(prefix + name, text)
-            return
-        problem = check(value) if check else None
-        if problem:
-            found.add(prefix + name, problem)
-
-    return step
-
-
-def _present_step(field: FieldDescriptor, check: ValueCheck | None, required: bool) -> Step:
-    """For an optional field, or a member of a oneof: a zero value that is there counts."""
-    name = field.name
-
-    def step(message: Any, prefix: str, found: Violations) -> None:
-        if not message.HasField(name):
-            if required:
-                found.add(prefix + name, "required")
-            return
-        problem = check(getattr(message, name)) if check else None
-        if problem:
-            found.add(prefix + name, problem)
-
-    return step
-
-
-def _length_step(rule: Rule) -> Step:
-    def step(message: Any, path: str, found: Violations) -> None:
-        problem = length_problem(message, rule)
-        if problem:
-            found.add(f"{path}.{problem[0]}", problem[1])
-
-    return step
-
-
-def _well_known_step(kind: Descriptor, rule: Rule) -> Step:
-    check: ValueCheck
-    if kind.name == "Timestamp":
-        check = value_checks.timestamp_problem
-    elif kind.name == "Duration":
-        check = value_checks.duration_check(rule)
-    else:
-        raise TypeError(f"there is no check for {kind.full_name} yet")
-
-    def step(message: Any, path: str, found: Violations) -> None:
-        problem = check(message)
-        if problem:
-            found.add(path, problem)
-
-    return step
-
-
-def _oneof_step(message: Descriptor, name: str) -> Step:
-    members = " or ".join(field.name for field in message.oneofs_by_name[name].fields)
-
-    def step(request: Any, prefix: str, found: Violations) -> None:
-        if request.WhichOneof(name) is None:
-            found.add(prefix + name, f"required: set {members}")
-
-    return step

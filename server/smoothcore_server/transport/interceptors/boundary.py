@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from time import perf_counter
 from typing import Any
 
@@ -89,9 +89,7 @@ class Boundary:
             seen = errors.visible(error, call.trace_id)
             code = errors.code_of(seen)
             if isinstance(seen, errors.InternalError):
-                self._log.error(
-                    "fault", method=call.short_method, trace_id=call.trace_id, exc_info=error
-                )
+                self._write_fault(call, error)
             await errors.abort(invocation.context, seen, call.trace_id)
         finally:
             seconds = perf_counter() - start
@@ -100,22 +98,29 @@ class Boundary:
                 tracing.finish(span, code, call.trace_id)
             self._write_line(invocation.method, call, code, seconds)
 
+    def _write_fault(self, call: Call, error: Exception) -> None:
+        with suppress(Exception):  # A log that cannot be written must not leak the fault.
+            self._log.error(
+                "fault", method=call.short_method, trace_id=call.trace_id, exc_info=error
+            )
+
     def _write_line(
         self, method: Method, call: Call, code: grpc.StatusCode, seconds: float
     ) -> None:
         level = _LEVELS.get(code, "debug" if method.is_probe else "info")
         who = call.principal
-        getattr(self._log, level)(
-            "call",
-            method=call.short_method,
-            code=code.name,
-            duration_ms=round(seconds * 1000, 2),
-            peer=call.peer,
-            principal=who.name if who else None,
-            organization=who.organization if who else None,
-            trace_id=call.trace_id,
-            **call.labels,
-        )
+        with suppress(Exception):  # Nor must it make a call fail that went well.
+            getattr(self._log, level)(
+                "call",
+                method=call.short_method,
+                code=code.name,
+                duration_ms=round(seconds * 1000, 2),
+                peer=call.peer,
+                principal=who.name if who else None,
+                organization=who.organization if who else None,
+                trace_id=call.trace_id,
+                **call.labels,
+            )
 
 
 def _make_call(invocation: Invocation) -> Call:
@@ -127,8 +132,10 @@ def _make_call(invocation: Invocation) -> Call:
 
 def _status_of(invocation: Invocation) -> grpc.StatusCode:
     """The status that the handler has set; None stands for OK until one is set."""
-    code: grpc.StatusCode | None = invocation.context.code()
-    return grpc.StatusCode.OK if code is None else code
+    code: object = invocation.context.code()
+    if code is None:
+        return grpc.StatusCode.OK
+    return code if isinstance(code, grpc.StatusCode) else grpc.StatusCode.UNKNOWN
 
 
 def _incoming_id(metadata: Metadata) -> str | None:

@@ -1,0 +1,139 @@
+"""The small steps that validators are made of: one looks at one field, or at one oneof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from google.api import resource_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from smoothcore_server.domain.errors import FieldViolation
+from smoothcore_server.transport import value_checks
+from smoothcore_server.transport.lengths import length_problem
+from smoothcore_server.transport.resource_names import ResourcePattern, patterns
+from smoothcore_server.transport.rules import Rule, rule_of
+from smoothcore_server.transport.value_checks import ValueCheck
+
+MAX_VIOLATIONS = 50
+
+
+class Violations(list[FieldViolation]):
+    """What is wrong with a request, up to `MAX_VIOLATIONS`."""
+
+    def add(self, path: str, description: str) -> None:
+        """Note one field, if there is room."""
+        if not self.is_full:
+            self.append(FieldViolation(path, description))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no point in looking further."""
+        return len(self) >= MAX_VIOLATIONS
+
+
+Step: TypeAlias = Callable[[Any, str, Violations], None]
+"""Looks at one field of a message whose path, with its dot, is the second argument."""
+
+
+def pattern_for(field: FieldDescriptor) -> ResourcePattern | None:
+    """The form of the resource names that a field holds."""
+    option = field.GetOptions().Extensions[resource_pb2.resource_reference]
+    kind = option.type or rule_of(field.full_name).reference
+    return patterns()[kind] if kind else None
+
+
+def value_check(
+    field: FieldDescriptor, pattern: ResourcePattern | None, *, refuse_zero: bool
+) -> ValueCheck | None:
+    """The check of one value of a scalar field; None when every value will do."""
+    rule = rule_of(field.full_name)
+    if field.enum_type:
+        return value_checks.enum_check(field.enum_type, refuse_zero=refuse_zero)
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return value_checks.string_check(rule, pattern)
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return value_checks.bytes_check(rule)
+    if field.type == FieldDescriptor.TYPE_BOOL:
+        return None
+    return value_checks.number_check(field, rule)
+
+
+def scalar_step(
+    field: FieldDescriptor,
+    check: ValueCheck | None,
+    pattern: ResourcePattern | None,
+    required: bool,
+) -> Step:
+    """For a field whose zero value means absent."""
+    name = field.name
+    text = value_checks.required_text(field, pattern)
+    is_text = field.type == FieldDescriptor.TYPE_STRING
+
+    def step(message: Any, prefix: str, found: Violations) -> None:
+        value = getattr(message, name)
+        if not value or (is_text and required and value.isspace()):
+            if required:
+                found.add(prefix + name, text)
+            return
+        problem = check(value) if check else None
+        if problem:
+            found.add(prefix + name, problem)
+
+    return step
+
+
+def present_step(field: FieldDescriptor, check: ValueCheck | None, required: bool) -> Step:
+    """For an optional field, or a member of a oneof: a zero value that is there counts."""
+    name = field.name
+
+    def step(message: Any, prefix: str, found: Violations) -> None:
+        if not message.HasField(name):
+            if required:
+                found.add(prefix + name, "required")
+            return
+        problem = check(getattr(message, name)) if check else None
+        if problem:
+            found.add(prefix + name, problem)
+
+    return step
+
+
+def length_step(rule: Rule) -> Step:
+    """For a length; its path comes without a dot."""
+
+    def step(message: Any, path: str, found: Violations) -> None:
+        problem = length_problem(message, rule)
+        if problem:
+            found.add(f"{path}.{problem[0]}", problem[1])
+
+    return step
+
+
+def well_known_step(kind: Descriptor, rule: Rule) -> Step:
+    """For a time or a span; its path comes without a dot."""
+    check: ValueCheck
+    if kind.name == "Timestamp":
+        check = value_checks.timestamp_problem
+    elif kind.name == "Duration":
+        check = value_checks.duration_check(rule)
+    else:
+        raise TypeError(f"there is no check for {kind.full_name} yet")
+
+    def step(message: Any, path: str, found: Violations) -> None:
+        problem = check(message)
+        if problem:
+            found.add(path, problem)
+
+    return step
+
+
+def oneof_step(message: Descriptor, name: str) -> Step:
+    """For a oneof of which one member is required."""
+    members = " or ".join(field.name for field in message.oneofs_by_name[name].fields)
+
+    def step(request: Any, prefix: str, found: Violations) -> None:
+        if request.WhichOneof(name) is None:
+            found.add(prefix + name, f"required: set {members}")
+
+    return step
