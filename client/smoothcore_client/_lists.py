@@ -22,6 +22,7 @@ from smoothcore.v1.tool_table_entry_pb2 import ToolTableEntry
 from smoothcore_client._connection import Connection
 from smoothcore_client._enums import enum_number
 from smoothcore_client._files import Word
+from smoothcore_client._joining import Joiner
 from smoothcore_client._names import machine_name
 from smoothcore_client._paging import Pager
 
@@ -87,7 +88,7 @@ class Lists(Connection):
         newest_first: bool = False,
         page_size: int = PAGE_SIZE,
     ) -> Pager[ChangeSet]:
-        """Change sets, oldest first unless ``newest_first``.
+        """Change sets, oldest first unless ``newest_first``; each of them whole.
 
         Args:
             types: only changes of these, e.g. "machine", "tool-table-entry", "readiness".
@@ -105,4 +106,7 @@ class Lists(Connection):
             newest_first=newest_first,
             page_size=page_size,
         )
-        return Pager(self.changes.ListChanges, request, lambda reply: reply.change_sets)
+        joiner = Joiner()
+        return Pager(
+            self.changes.ListChanges, request, lambda reply: joiner.complete(reply.change_sets)
+        )

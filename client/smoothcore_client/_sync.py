@@ -20,7 +20,10 @@ from smoothcore.v1.program_service_pb2_grpc import ProgramServiceStub
 from smoothcore.v1.tool_service_pb2_grpc import ToolServiceStub
 from smoothcore.v1.verification_service_pb2_grpc import VerificationServiceStub
 from smoothcore_client import _loop_thread
+from smoothcore_client._backoff import Backoff
+from smoothcore_client._channel import TLS
 from smoothcore_client._client import AsyncClient
+from smoothcore_client._connection import DEFAULT_DEADLINE, DEFAULT_TARGET
 from smoothcore_client._paging import Pager
 from smoothcore_client._watch import Watch, WatchEvent
 
@@ -135,20 +138,6 @@ def _watching(
     return call
 
 
-def _constructing(
-    constructor: Callable[P, AsyncClient],
-) -> Callable[Concatenate[Client, P], None]:
-    """The same arguments as those of the asynchronous client."""
-
-    def construct(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        async def make() -> AsyncClient:
-            return constructor(*args, **kwargs)
-
-        self._open(_loop_thread.run(make()))
-
-    return construct
-
-
 class Client:
     """A client of the service, for code without asyncio.
 
@@ -163,7 +152,40 @@ class Client:
     ``with_call`` of gRPC's own stubs are not there.
     """
 
-    __init__ = _constructing(AsyncClient)
+    def __init__(
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        api_key: str | None = None,
+        tls: TLS | bool | None = None,
+        insecure: bool = False,
+        deadline: float | None = DEFAULT_DEADLINE,
+        reconnect: Backoff | None = None,
+    ) -> None:
+        """Opens the channel; it connects with the first call. Arguments as of `AsyncClient`."""
+
+        async def make() -> AsyncClient:
+            return AsyncClient(
+                target,
+                api_key=api_key,
+                tls=tls,
+                insecure=insecure,
+                deadline=deadline,
+                reconnect=reconnect,
+            )
+
+        self._async = client = _loop_thread.run(make())
+        self.target = client.target
+        """Where the calls go."""
+        self.auth = AuthServiceStub(_stub_channel(client.auth))
+        self.identity = IdentityServiceStub(_stub_channel(client.identity))
+        self.machines = MachineServiceStub(_stub_channel(client.machines))
+        self.tools = ToolServiceStub(_stub_channel(client.tools))
+        self.bindings = BindingServiceStub(_stub_channel(client.bindings))
+        self.programs = ProgramServiceStub(_stub_channel(client.programs))
+        self.jobs = JobServiceStub(_stub_channel(client.jobs))
+        self.verification = VerificationServiceStub(_stub_channel(client.verification))
+        self.changes = ChangeServiceStub(_stub_channel(client.changes))
 
     whoami = _blocking(AsyncClient.whoami)
     push_table_file = _blocking(AsyncClient.push_table_file)
@@ -181,20 +203,6 @@ class Client:
     list_jobs = _paging(AsyncClient.list_jobs)
     list_api_keys = _paging(AsyncClient.list_api_keys)
     list_changes = _paging(AsyncClient.list_changes)
-
-    def _open(self, client: AsyncClient) -> None:
-        self._async = client
-        self.target = client.target
-        """Where the calls go."""
-        self.auth = AuthServiceStub(_stub_channel(client.auth))
-        self.identity = IdentityServiceStub(_stub_channel(client.identity))
-        self.machines = MachineServiceStub(_stub_channel(client.machines))
-        self.tools = ToolServiceStub(_stub_channel(client.tools))
-        self.bindings = BindingServiceStub(_stub_channel(client.bindings))
-        self.programs = ProgramServiceStub(_stub_channel(client.programs))
-        self.jobs = JobServiceStub(_stub_channel(client.jobs))
-        self.verification = VerificationServiceStub(_stub_channel(client.verification))
-        self.changes = ChangeServiceStub(_stub_channel(client.changes))
 
     def __enter__(self) -> Self:
         return self

@@ -18,6 +18,7 @@ from smoothcore.v1.change_service_pb2 import WatchChangesResponse
 from smoothcore.v1.change_set_pb2 import ChangeSet
 from smoothcore_client._backoff import Backoff
 from smoothcore_client._errors import ResourceExhausted, SmoothCoreError, Unavailable
+from smoothcore_client._joining import Joiner
 
 _log = logging.getLogger("smoothcore_client")
 
@@ -65,7 +66,7 @@ class Watch(AsyncIterator[WatchEvent]):
         self._attempt = 0
         self._closed = False
         self._waiting: deque[WatchEvent] = deque()
-        self._partial: ChangeSet | None = None
+        self._joiner = Joiner()
         self._position = resume_token
         """Behind the last message that was taken in: from here a new stream goes on."""
         self._revision = 0
@@ -137,7 +138,7 @@ class Watch(AsyncIterator[WatchEvent]):
 
     def _drop(self) -> None:
         """Forgets the stream; parts of an incomplete change set come again with the next one."""
-        stream, self._stream, self._partial = self._stream, None, None
+        stream, self._stream, self._joiner = self._stream, None, Joiner()
         if stream is not None:
             stream.cancel()
 
@@ -147,7 +148,7 @@ class Watch(AsyncIterator[WatchEvent]):
                 self._queue(message.progress.revision, None, message.resume_token)
                 self._position = message.resume_token
             return
-        complete = [whole for part in message.changes.change_sets if (whole := self._join(part))]
+        complete = self._joiner.complete(message.changes.change_sets)
         fresh = [whole for whole in complete if whole.revision > self._revision]
         for change_set in fresh:
             # The token of a message stands behind all that it completes.
@@ -159,21 +160,6 @@ class Watch(AsyncIterator[WatchEvent]):
 
     def _queue(self, revision: int, change_set: ChangeSet | None, token: str) -> None:
         self._waiting.append(WatchEvent(revision, token, change_set, datetime.now(UTC)))
-
-    def _join(self, part: ChangeSet) -> ChangeSet | None:
-        """The complete change set that a part completes; None while there is more to come."""
-        if self._partial is None:
-            if not part.more:
-                return part
-            self._partial = ChangeSet()
-            self._partial.CopyFrom(part)
-            return None
-        self._partial.changes.extend(part.changes)
-        if part.more:
-            return None
-        whole, self._partial = self._partial, None
-        whole.more = False
-        return whole
 
 
 def _is_transient(error: SmoothCoreError) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 
 
@@ -12,21 +11,18 @@ def main() -> None:
     try:
         cli = importlib.import_module("smoothcore_server.cli")
     except ModuleNotFoundError as missing:
-        if not _is_bare_install(missing):
+        if not _is_bare_install(missing.name or ""):
             raise
-        print(
-            "the server is not installed: pip install 'smooth-core[server]'",
-            file=sys.stderr,
-        )
+        print("the server is not installed: pip install 'smooth-core[server]'", file=sys.stderr)
+        print(f"(there is no module {missing.name})", file=sys.stderr)
         sys.exit(2)
     cli.main()
 
 
-def _is_bare_install(missing: ModuleNotFoundError) -> bool:
-    """Whether the module that is missing is the server's, or one that its extra brings.
+def _is_bare_install(missing: str) -> bool:
+    """Whether what is missing is the server itself, or a library that its extra brings.
 
-    The wheel carries the server's own code in any case; what a bare install lacks are the
-    libraries that it needs.
+    The wheel carries the server's own code in any case. A part of ours that is missing is a fault
+    to be seen.
     """
-    root = (missing.name or "").partition(".")[0]
-    return root == "smoothcore_server" or importlib.util.find_spec("sqlalchemy") is None
+    return missing == "smoothcore_server" or not missing.startswith("smoothcore")

@@ -110,6 +110,7 @@ class FakeMachines(Recorder, machine_service_pb2_grpc.MachineServiceServicer):
         return self.push_reply
 
     async def ListToolTableEntries(self, request: Any, context: Any) -> Any:
+        await self.receive(request, context)
         return machine_service_pb2.ListToolTableEntriesResponse(tool_table_entries=self.entries)
 
 
@@ -138,6 +139,7 @@ class FakeBindings(Recorder, binding_service_pb2_grpc.BindingServiceServicer):
     bindings: list[binding_pb2.Binding]
 
     async def ListBindings(self, request: Any, context: Any) -> Any:
+        await self.receive(request, context)
         return binding_service_pb2.ListBindingsResponse(bindings=self.bindings)
 
     async def BatchBindTools(self, request: Any, context: Any) -> Any:
@@ -198,7 +200,12 @@ class FakeChanges(Recorder, change_service_pb2_grpc.ChangeServiceServicer):
         found = [one for one in self.log if one.revision > request.after_revision]
         if request.newest_first:
             found.reverse()
-        return change_service_pb2.ListChangesResponse(change_sets=found[: request.page_size])
+        parts = [part for whole in found for part in self._parts(whole)]
+        start = int(request.page_token or 0)
+        end = start + request.page_size
+        return change_service_pb2.ListChangesResponse(
+            change_sets=parts[start:end], next_page_token=str(end) if end < len(parts) else ""
+        )
 
     async def _end(self, context: Any) -> None:
         if self.ending is not None:

@@ -27,6 +27,10 @@ def test_both_clients_have_the_same_methods() -> None:
     assert public_names(Client) - {"close"} == public_names(AsyncClient) - {"aclose"}
 
 
+def test_both_clients_take_the_same_arguments() -> None:
+    assert inspect.signature(Client) == inspect.signature(AsyncClient)
+
+
 async def test_calls_return_replies(fake: FakeServer) -> None:
     def story() -> tuple[str, str]:
         with Client(fake.address, api_key="sk_1") as client:

@@ -163,6 +163,18 @@ async def test_what_cannot_be_mended_by_reconnecting_is_raised(
     assert len(fake.changes.requests) == 1
 
 
+@pytest.mark.parametrize("page_size", [1, 2, 100])
+async def test_listed_change_sets_are_whole_too(fake: FakeServer, page_size: int) -> None:
+    fake.changes.log = change_sets(3)
+    fake.changes.split = 2
+    async with AsyncClient(fake.address) as client:
+        listed = await client.list_changes(page_size=page_size, newest_first=True).all()
+    assert [one.revision for one in listed] == [3, 2, 1]
+    for one in listed:
+        assert [change.ordinal for change in one.changes] == list(range(5))
+        assert not one.more
+
+
 async def test_the_filter_is_sent_with_every_connection(fake: FakeServer) -> None:
     fake.changes.log = change_sets(2)
     fake.changes.cuts = deque([2])

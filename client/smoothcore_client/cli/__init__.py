@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from itertools import islice
@@ -22,10 +21,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(args=hoist(given), prog_name="smooth")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (smooth watch | head).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         lines = failures.explain(error)
         if lines is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from smoothcore.v1.change_set_pb2 import ChangeSet
-from smoothcore.v1.identity_service_pb2 import GetApiKeyRequest
+from smoothcore.v1.change_set_pb2 import ChangeKind, ChangeSet
 from smoothcore.v1.verification_report_pb2 import Verdict, VerdictCode
+from smoothcore_client._enums import enum_word
 from smoothcore_client._errors import SmoothCoreError
 from smoothcore_client._names import entry_id
 from smoothcore_client.cli import wording
+from smoothcore_client.cli.actors import Actors
 from smoothcore_client.cli.change_lines import what_changed
 from smoothcore_client.cli.output import Styled
 from smoothcore_client.cli.session import Session
@@ -17,19 +18,19 @@ from smoothcore_client.cli.session import Session
 _MOST = 20
 
 
-async def print_causes(session: Session, machine: str, verdicts: Iterable[Verdict]) -> None:
+async def print_causes(session: Session, verdicts: Iterable[Verdict]) -> None:
     """For each verdict that is not OK: the newest change it rests on, as far as it may be read."""
     bad = [v for v in verdicts if v.code != VerdictCode.VERDICT_CODE_OK and v.HasField("cause")]
     if not bad:
         return
     session.out.line("")
-    causes = _Causes(session, machine)
+    causes, actors = _Causes(session), Actors(session.client)
     for verdict in bad[:_MOST]:
         cause = verdict.cause
         session.out.line(
             Styled(f"T{verdict.tool_number}", "bold"),
             f"rests on revision {cause.revision}, {wording.age(cause.time)} "
-            f"({wording.moment(cause.time)}), by {await causes.who(cause.actor)} "
+            f"({wording.moment(cause.time)}), by {await actors.name(cause.actor)} "
             f"with {cause.method}",
         )
         for line in await causes.lines(verdict):
@@ -37,19 +38,11 @@ async def print_causes(session: Session, machine: str, verdicts: Iterable[Verdic
 
 
 class _Causes:
-    """Reads change sets and names of keys, each once."""
+    """Reads change sets, each once."""
 
-    def __init__(self, session: Session, machine: str) -> None:
+    def __init__(self, session: Session) -> None:
         self._client = session.client
-        self._machine = machine
         self._change_sets: dict[int, ChangeSet | None] = {}
-        self._names: dict[str, str] = {}
-
-    async def who(self, actor: str) -> str:
-        """The name of an actor for people, where the credential may read it."""
-        if actor not in self._names:
-            self._names[actor] = await self._name_of(actor)
-        return self._names[actor]
 
     async def lines(self, verdict: Verdict) -> list[str]:
         """What the cause of a verdict did to its entry and its tool."""
@@ -63,7 +56,8 @@ class _Causes:
             if change.name in about or (not about and change.name.endswith(row)):
                 what = what_changed(change)
                 text = what.text if isinstance(what, Styled) else what
-                told.append(f"{change.name}: {text}")
+                kind = enum_word(ChangeKind, change.kind)
+                told.append(f"{change.name} {kind}: {text}")
         return told
 
     async def _change_set(self, revision: int) -> ChangeSet | None:
@@ -79,12 +73,3 @@ class _Causes:
             # The key may not read the log, or the log no longer goes back so far.
             return None
         return found if found is not None and found.revision == revision else None
-
-    async def _name_of(self, actor: str) -> str:
-        if not actor.startswith("apiKeys/"):
-            return actor
-        try:
-            key = await self._client.identity.GetApiKey(GetApiKeyRequest(name=actor))
-        except SmoothCoreError:
-            return actor
-        return f"{key.display_name} ({actor})"

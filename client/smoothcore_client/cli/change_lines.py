@@ -21,12 +21,13 @@ _STYLES = {
 
 
 def change_lines(
-    change_set: ChangeSet, *, received: datetime | None = None, dated: bool = False
+    change_set: ChangeSet, who: str, *, received: datetime | None = None, dated: bool = False
 ) -> Iterator[tuple[Cell, ...]]:
     """The cells of one line for each change of a change set.
 
     Args:
         change_set: the change set.
+        who: who made it.
         received: when it arrived, to tell how long it took.
         dated: whether the time is told with its day.
     """
@@ -35,7 +36,7 @@ def change_lines(
         Styled(when, "dim"),
         *([Styled(latency(change_set, received), "magenta")] if received else []),
         f"r{change_set.revision}",
-        Styled(change_set.client or change_set.actor, "cyan"),
+        Styled(who, "cyan"),
     )
     for change in change_set.changes:
         kind = enum_word(ChangeKind, change.kind)

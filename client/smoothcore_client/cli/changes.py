@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from smoothcore.v1.change_set_pb2 import ChangeSet, ResourceType
 from smoothcore_client._errors import SmoothCoreError
+from smoothcore_client.cli.actors import Actors
 from smoothcore_client.cli.change_lines import change_lines
 from smoothcore_client.cli.output import note
 from smoothcore_client.cli.session import Session, run
@@ -64,17 +66,13 @@ async def follow(
     watch = session.client.watch(
         types=types, parent=parent, resume_token=from_token, on_disconnect=_tell_disconnect
     )
+    actors = Actors(session.client)
     try:
         async with watch:
             async for event in watch:
-                if event.change_set is None:
-                    continue
-                if session.out.json:
-                    session.out.object(event.change_set)
-                    continue
-                received = event.received_time if latency else None
-                for cells in change_lines(event.change_set, received=received):
-                    session.out.line(*cells)
+                if event.change_set is not None:
+                    received = event.received_time if latency else None
+                    await _print(session, actors, event.change_set, received=received)
     finally:
         if watch.resume_token:
             note(f"go on with: --from-token {watch.resume_token}")
@@ -104,9 +102,10 @@ def list_changes(
             newest_first=True,
             page_size=min(newest, 1000),
         )
+        actors = Actors(session.client)
         left = newest
         async for change_set in pager:
-            _print(session, change_set)
+            await _print(session, actors, change_set, dated=True)
             left -= 1
             if not left:
                 return
@@ -116,11 +115,19 @@ def list_changes(
     run(ctx, work)
 
 
-def _print(session: Session, change_set: ChangeSet) -> None:
+async def _print(
+    session: Session,
+    actors: Actors,
+    change_set: ChangeSet,
+    *,
+    received: datetime | None = None,
+    dated: bool = False,
+) -> None:
     if session.out.json:
         session.out.object(change_set)
         return
-    for cells in change_lines(change_set, dated=True):
+    who = await actors.of(change_set)
+    for cells in change_lines(change_set, who, received=received, dated=dated):
         session.out.line(*cells)
 
 

@@ -67,10 +67,29 @@ def _hint(error: SmoothCoreError) -> str:
         return _HINT_BY_REASON[error.reason]
     if not error.reason:
         return _HINT_BY_CODE.get(error.code, "")
-    if error.request_id:
+    if error.reason == "RESOURCE_NOT_FOUND":
+        return _where_to_look(error.resource_name)
+    if error.code is grpc.StatusCode.INTERNAL and error.request_id:
         return f"report {error.request_id} to whoever runs the server"
     if error.retry_after is not None:
         return f"come back in {error.retry_after:g} s"
+    return ""
+
+
+def _where_to_look(name: str) -> str:
+    """The command that lists what there is of the kind that was not found."""
+    machine = name.removeprefix("machines/").partition("/")[0]
+    for part, command in (
+        ("/toolTableEntries/", f"table show {machine}"),
+        ("/bindings/", f"bindings {machine}"),
+        ("/jobs/", f"jobs list {machine}"),
+        ("machines/", "machines list"),
+        ("tools/", "tools list"),
+        ("programs/", "programs list"),
+        ("apiKeys/", "keys list"),
+    ):
+        if part in name:
+            return f"see what there is with: smooth {command}"
     return ""
 
 

@@ -18,6 +18,7 @@ from smoothcore_client._enums import enum_word
 from smoothcore_client._names import last_id
 from smoothcore_client.cli import wording
 from smoothcore_client.cli.output import Cell, Output, Styled
+from smoothcore_client.cli.summary import without_state
 
 _SOFT = {
     VerdictCode.VERDICT_CODE_UNCONFIRMED,
@@ -53,7 +54,7 @@ def print_report(out: Output, report: VerificationReport, *, verbose: bool) -> N
 def headline(report: VerificationReport) -> Styled:
     """``READY  ...`` or ``NOT READY  ...``."""
     word = "READY" if report.ready else "NOT READY"
-    told = report.headline.removeprefix(word).lstrip(":. ")
+    told = without_state(report.headline, word)
     return Styled(f"{word}  {told}" if told else word, "bold green" if report.ready else "bold red")
 
 
@@ -87,7 +88,8 @@ def _why(verdict: Verdict) -> str:
     ]
     if others:
         notes.append(f"also {', '.join(others)}")
-    return f"{verdict.message} ({'; '.join(notes)})" if notes else verdict.message
+    message = verdict.message.removeprefix(f"T{verdict.tool_number}: ")
+    return f"{message} ({'; '.join(notes)})" if notes else message
 
 
 def evidence_rows(verdicts: Iterable[Verdict]) -> Iterator[tuple[Cell, ...]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from smoothcore_client._connection import DEFAULT_TARGET
 from smoothcore_client.cli.config import Login, load_login
 from smoothcore_client.cli.output import Output
 
-OK, NOT_GOOD, ERROR, INTERRUPTED = 0, 1, 2, 130
+OK, NOT_GOOD, ERROR, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
 
 class CommandError(Exception):
@@ -93,6 +95,12 @@ def run(ctx: typer.Context, work: Work) -> None:
         async with open_client(settings.login(), settings.timeout) as client:
             return await work(Session(client, Output(json=settings.json)))
 
-    code = asyncio.run(session())
+    try:
+        code = asyncio.run(session())
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (smooth watch | head). Nothing more can be
+        # said, and the interpreter must not try to when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(PIPE_CLOSED) from None
     if code:
         raise typer.Exit(code)

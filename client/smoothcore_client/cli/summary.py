@@ -32,6 +32,11 @@ def state_of(readiness: Readiness) -> str:
     return loud(enum_word(ReadinessState, readiness.state)).replace("_", " ")
 
 
+def without_state(headline: str, state: str) -> str:
+    """A headline without the state it may begin with: that is told beside it."""
+    return headline.removeprefix(state).lstrip(":. ")
+
+
 def _machine(machine: Machine) -> list[str]:
     return [
         machine.display_name,
@@ -82,7 +87,8 @@ def _job(job: Job) -> list[str]:
 
 
 def _readiness(readiness: Readiness) -> list[str]:
-    return [state_of(readiness), readiness.report.headline]
+    state = state_of(readiness)
+    return [state, without_state(readiness.report.headline, state)]
 
 
 def _api_key(key: ApiKey) -> list[str]:

@@ -135,7 +135,8 @@ def print_push(out: Output, reply: PushToolTableResponse, mode: str) -> None:
     if reply.hold_message:
         out.line(Styled(reply.hold_message, "red"))
         out.line("if it is right: push it again with --accept-large-change")
-    out.line(push_counts(reply))
+    else:
+        out.line(push_counts(reply))
     out_of_order = [row for row in reply.row_results if row.outcome in _DOUBTFUL]
     if out_of_order:
         out.table(

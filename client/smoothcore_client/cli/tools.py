@@ -176,6 +176,8 @@ def tool_row(tool: Tool) -> tuple[Cell, ...]:
 
 def condition_cell(tool: Tool) -> Cell:
     """The condition, with its reason where it may not be used."""
+    if not tool.condition:
+        return ""
     word = enum_word(ToolCondition, tool.condition)
     if tool.condition == ToolCondition.TOOL_CONDITION_AVAILABLE:
         return word

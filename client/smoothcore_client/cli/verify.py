@@ -103,7 +103,7 @@ def why(ctx: typer.Context, machine: MachineArgument, verbose: Verbose = False) 
             session.out.object(reply)
         else:
             _print_readiness(session.out, reply, verbose)
-            await print_causes(session, machine, reply.readiness.report.verdicts)
+            await print_causes(session, reply.readiness.report.verdicts)
         return OK if reply.readiness.report.ready else NOT_GOOD
 
     run(ctx, work)

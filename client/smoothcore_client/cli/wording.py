@@ -20,10 +20,11 @@ def clean(text: str) -> str:
 
 
 def length(value: Length) -> str:
-    """``6.35 mm``, as its source printed it; empty when there is none."""
+    """``6.35 mm``, as its source printed it but for a plus; empty when there is none."""
     number = value.text or (f"{value.value:g}" if value.HasField("value") else "")
     if not number:
         return ""
+    number = number.removeprefix("+")
     if value.unit == LengthUnit.LENGTH_UNIT_UNSPECIFIED:
         return number
     return f"{number} {enum_word(LengthUnit, value.unit)}"

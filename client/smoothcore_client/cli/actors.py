@@ -1,0 +1,35 @@
+"""Who made a change, by a name for people."""
+
+from __future__ import annotations
+
+from smoothcore.v1.change_set_pb2 import ChangeSet
+from smoothcore.v1.identity_service_pb2 import GetApiKeyRequest
+from smoothcore_client._client import AsyncClient
+from smoothcore_client._errors import SmoothCoreError
+
+
+class Actors:
+    """Names of actors; each key is read once, and only where the credential may read keys."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._names: dict[str, str] = {}
+
+    async def of(self, change_set: ChangeSet) -> str:
+        """Who made a change set: the client of the credential, or else its name."""
+        return change_set.client or await self.name(change_set.actor)
+
+    async def name(self, actor: str) -> str:
+        """``apiKeys/0192...`` -> the name of the key; as it is where that is not to be had."""
+        if actor not in self._names:
+            self._names[actor] = await self._read(actor)
+        return self._names[actor]
+
+    async def _read(self, actor: str) -> str:
+        if not actor.startswith("apiKeys/"):
+            return actor
+        try:
+            key = await self._client.identity.GetApiKey(GetApiKeyRequest(name=actor))
+        except SmoothCoreError:
+            return actor
+        return key.display_name or actor

@@ -1,0 +1,256 @@
+"""The main story, told with the command `smooth` against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TABLE = """\
+T1 P1 Z+50.800000 D+6.350000 ;1/4 flat endmill
+T2 P2 Z+44.1 D+3.175 ;1/8 chamfer mill
+T3 P3 Z+60.25 D+12.000 ;12mm face mill
+T4 P4 Z+0 D+0 ;
+"""
+
+PROGRAM = """\
+%
+O1010 (PLATE)
+(T1 D=6.35 CR=0 - ZMIN=-3 - flat end mill)
+(T3 D=12. CR=0 - ZMIN=-1 - face mill)
+G21 G90
+T3 M6
+G43 H3 Z10
+G1 X10 F500
+T1 M6
+G43 H1 Z10
+G1 X0
+M30
+%
+"""
+
+
+@dataclass
+class Done:
+    """What became of a command."""
+
+    code: int
+    out: str
+    err: str
+
+    def objects(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Shop:
+    """A folder with a table and a program, and the command."""
+
+    def __init__(self, server: Any, folder: Path) -> None:
+        self.table = folder / "tool.tbl"
+        self.program = folder / "op10.nc"
+        self.table.write_text(TABLE)
+        self.program.write_text(PROGRAM)
+        self._environment = {
+            **os.environ,
+            "SMOOTH_SERVER": server.address,
+            "SMOOTH_API_KEY": server.admin_key,
+            "SMOOTH_CONFIG": str(folder / "login.json"),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+
+    async def start(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "smoothcore_client.cli",
+            *map(str, arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**self._environment, **environment},
+        )
+
+    async def run(self, *arguments: Any, **environment: str) -> Done:
+        process = await self.start(*arguments, **environment)
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+        return Done(process.returncode or 0, out.decode(), err.decode())
+
+    async def done(self, *arguments: Any) -> Done:
+        """A command that must succeed."""
+        done = await self.run(*arguments)
+        assert done.code == 0, done.out + done.err
+        return done
+
+    async def with_machine(self) -> None:
+        await self.done(
+            *("machines", "create", "mill-1", "--unit", "mm", "--controller", "linuxcnc"),
+            *("--diameter-register", "diameter", "--length-reference", "gauge-line"),
+        )
+
+    async def with_job(self) -> None:
+        await self.with_machine()
+        await self.done("table", "push", "mill-1", self.table)
+        await self.done("adopt", "mill-1", "--yes")
+        await self.done("jobs", "create", "mill-1", self.program, "--id", "op10", "--activate")
+
+
+@pytest.fixture
+def shop(server: Any, tmp_path: Path) -> Shop:
+    return Shop(server, tmp_path)
+
+
+async def test_from_an_empty_server_to_ready_and_back(shop: Shop) -> None:
+    await shop.with_machine()
+    pushed = await shop.done("table", "push", "mill-1", shop.table)
+    assert "STORED" in pushed.out
+    assert "4 new" in pushed.out
+    again = await shop.done("table", "push", "mill-1", shop.table)
+    assert "UNCHANGED" in again.out
+
+    created = await shop.done(
+        "jobs", "create", "mill-1", shop.program, "--id", "op10", "--activate"
+    )
+    assert "NOT READY" in created.out, "nobody has said yet which tools they are"
+    assert (await shop.run("why", "mill-1")).code == 1
+
+    adopted = await shop.done("adopt", "mill-1", "--yes")
+    assert "3 rows to adopt (1 placeholder skipped)" in adopted.out
+    ready = await shop.done("why", "mill-1")
+    assert ready.out.startswith("READY")
+
+    shop.table.write_text(TABLE.replace("D+12.000", "D+10.000"))
+    await shop.done("table", "push", "mill-1", shop.table)
+    why = await shop.run("why", "mill-1")
+    assert why.code == 1
+    assert "GEOMETRY_MISMATCH" in why.out
+    assert "registers.diameter_geometry 12.000 mm -> 10.000 mm" in why.out
+    assert "MachineService.PushToolTable" in why.out
+
+
+async def test_verify_needs_no_stored_data(shop: Shop) -> None:
+    inline = ("--table", shop.table, "--unit", "mm")
+    ready = await shop.done("verify", shop.program, *inline)
+    assert ready.out.startswith("READY")
+    wrong = await shop.run("verify", shop.program, "--table", shop.table, "--unit", "in", "-v")
+    assert wrong.code == 1
+    assert "GEOMETRY_MISMATCH" in wrong.out
+    (reply,) = (await shop.run("verify", shop.program, *inline, "--json")).objects()
+    assert reply["report"]["ready"] is True
+    assert (await shop.done("machines", "list", "--json")).objects() == []
+
+
+async def test_verify_against_a_machine_that_is_not_there_is_an_error(shop: Shop) -> None:
+    done = await shop.run("verify", shop.program, "--machine", "nowhere")
+    assert done.code == 2
+    assert "RESOURCE_NOT_FOUND" in done.err
+    assert "Traceback" not in done.err
+
+
+async def test_a_push_that_shrinks_the_table_to_nothing_is_held(shop: Shop) -> None:
+    await shop.with_machine()
+    await shop.done("table", "push", "mill-1", shop.table)
+    shop.table.write_text("")
+    held = await shop.run("table", "push", "mill-1", shop.table)
+    assert held.code == 1
+    assert "HELD" in held.out
+    assert "--accept-large-change" in held.out
+    (status,) = (await shop.done("machines", "status", "mill-1", "--json")).objects()
+    assert status["tableState"] == "TABLE_STATE_IN_DOUBT"
+    await shop.done("table", "push", "mill-1", shop.table, "--accept-large-change")
+
+
+async def test_rows_in_doubt_are_named_with_their_lines(shop: Shop) -> None:
+    await shop.with_machine()
+    shop.table.write_text("T1 P1 Z2 D2\nT1 P2 Z2 D3\nT9 P9 Dxyz\nT3 P3 D12 Z60\n")
+    pushed = await shop.run("table", "push", "mill-1", shop.table)
+    assert pushed.code == 1
+    assert "AMBIGUOUS" in pushed.out
+    assert "lines 1 and 2" in pushed.out
+    assert "T9 P9 Dxyz" in pushed.out
+    rows = (await shop.done("table", "show", "mill-1", "--json")).objects()
+    assert {row["address"]: row["state"] for row in rows}["3"] == "ENTRY_STATE_PRESENT"
+
+
+async def test_tools_are_bound_by_hand_and_a_broken_one_is_not_ready(shop: Shop) -> None:
+    await shop.with_job()
+    made = await shop.done(
+        "tools", "create", "fm-12", "--kind", "face-mill", "--diameter", "12mm", "--flutes", "4"
+    )
+    assert "face-mill" in made.out
+    taken = await shop.run("bind", "mill-1", "T3", "fm-12")
+    assert taken.code == 2
+    assert "--replace" in taken.err
+    await shop.done("bind", "mill-1", "T3", "fm-12", "--replace")
+    await shop.done("why", "mill-1")
+    await shop.done("tools", "set-condition", "fm-12", "broken", "--reason", "dropped")
+    why = await shop.run("why", "mill-1")
+    assert why.code == 1
+    assert "UNUSABLE" in why.out
+    assert "condition available -> broken" in why.out
+    await shop.done("unbind", "mill-1", "T3")
+    history = (await shop.done("bindings", "mill-1", "--history", "--json")).objects()
+    assert [one["state"] for one in history].count("BINDING_STATE_ENDED") == 2
+    await shop.done("tools", "delete", "fm-12")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
+async def test_a_watch_shows_what_changed_as_it_happens(shop: Shop) -> None:
+    await shop.with_job()
+    changes = await shop.done("changes", "--newest", "1")
+    assert "machines/mill-1/jobs/op10" in changes.out
+    watch = await shop.start(
+        *("watch", "--machine", "mill-1", "--type", "readiness", "--type", "tool-table-entry"),
+        "--latency",
+    )
+    assert watch.stdout is not None
+    lines: list[str] = []
+    for number in range(20):
+        # The watch says nothing until something happens, so something happens until it does.
+        shop.table.write_text(TABLE.replace("D+12", "D+12" if number % 2 else "D+10"))
+        await shop.done("table", "push", "mill-1", shop.table)
+        try:
+            lines = [(await asyncio.wait_for(watch.stdout.readline(), 1)).decode()]
+            break
+        except TimeoutError:
+            continue
+    lines.append((await asyncio.wait_for(watch.stdout.readline(), 10)).decode())
+    watch.send_signal(signal.SIGINT)
+    _, err = await asyncio.wait_for(watch.communicate(), 10)
+    assert "registers.diameter_geometry" in lines[0]
+    assert " ms " in lines[0]
+    assert "machines/mill-1/readiness" in lines[1]
+    assert "GEOMETRY_MISMATCH" in lines[1]
+    assert watch.returncode == 130
+    assert "go on with: --from-token" in err.decode()
+
+
+async def test_a_key_may_do_what_it_was_made_for_until_it_is_revoked(shop: Shop) -> None:
+    await shop.with_machine()
+    made = await shop.done(
+        *("keys", "create", "gate", "-p", "machines.read", "-m", "mill-1", "--expires", "90d")
+    )
+    secret = made.out.strip()
+    seen = await shop.run("machines", "list", SMOOTH_API_KEY=secret)
+    assert seen.code == 0
+    assert "mill-1" in seen.out
+    refused = await shop.run("tools", "list", SMOOTH_API_KEY=secret)
+    assert refused.code == 2
+    assert "PERMISSION_DENIED" in refused.err
+    keys = (await shop.done("keys", "list", "--json")).objects()
+    (gate,) = [key for key in keys if key["displayName"] == "gate"]
+    await shop.done("keys", "revoke", gate["name"])
+    assert (await shop.run("machines", "list", SMOOTH_API_KEY=secret)).code == 2
+
+
+async def test_nobody_gets_in_without_a_key(shop: Shop) -> None:
+    done = await shop.run("machines", "list", SMOOTH_API_KEY="")
+    assert done.code == 2
+    assert "CREDENTIAL_MISSING" in done.err
+    assert "smooth login" in done.err
