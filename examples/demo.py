@@ -41,7 +41,7 @@ class Demo:
             **{k: v for k, v in os.environ.items() if not k.startswith("SMOOTH")},
             "SMOOTHD_METRICS_LISTEN": "",
             "SMOOTHD_LOG_LEVEL": "WARNING",
-            "COLUMNS": "100",
+            "COLUMNS": "110",
         }
         for name in ("tool.tbl", "bracket.nc"):
             shutil.copy(EXAMPLES / name, work / name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -41,6 +43,15 @@ def find_adoptable(entries: Iterable[ToolTableEntry], bindings: Iterable[Binding
         else:
             placeholders += 1
     return Adoptable(found, bound, placeholders, doubtful)
+
+
+def suggest_tool_id(entry: ToolTableEntry) -> str:
+    """An id that people can read for the tool of a row: the words of its text, and six random
+    digits. It names neither the machine nor the row, since the tool may move."""
+    words = "-".join(re.findall(r"[a-z0-9]+", entry.description.lower()))[:40].strip("-")
+    if not words[:1].isalpha():
+        words = f"tool-{words}" if words else "tool"
+    return f"{words}-{secrets.token_hex(3)}"
 
 
 def has_content(entry: ToolTableEntry) -> bool:

@@ -28,7 +28,7 @@ from smoothcore.v1.verification_service_pb2 import (
     VerifyProgramRequest,
     VerifyProgramResponse,
 )
-from smoothcore_client._adopt import Adoptable, find_adoptable
+from smoothcore_client._adopt import Adoptable, find_adoptable, suggest_tool_id
 from smoothcore_client._enums import enum_number
 from smoothcore_client._errors import SmoothCoreError, Unavailable
 from smoothcore_client._files import Source, Word, file_name, read_off_loop, table_file
@@ -179,7 +179,11 @@ class AsyncClient(Lists):
         bindings: list[Binding] = []
         for start in range(0, len(entries), BATCH_SIZE):
             requests = [
-                BindToolRequest(parent=parent, entry=entry.name, from_row=MintFromRow())
+                BindToolRequest(
+                    parent=parent,
+                    entry=entry.name,
+                    from_row=MintFromRow(tool_id=suggest_tool_id(entry)),
+                )
                 for entry in entries[start : start + BATCH_SIZE]
             ]
             batch = BatchBindToolsRequest(parent=parent, requests=requests)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 DEFAULT_DEADLINE = 30.0
+API_KEY_VARIABLE = "SMOOTH_API_KEY"
 
 
 class Connection:
@@ -60,7 +62,8 @@ class Connection:
 
         Args:
             target: host and port, or any gRPC target.
-            api_key: the secret of an API key, "sk_...".
+            api_key: the secret of an API key, "sk_..."; when absent, that of the environment
+                variable SMOOTH_API_KEY, if it is set.
             tls: True for TLS with the system's authorities, or how to do it; plaintext when absent.
             insecure: send the key in plaintext also to another computer.
             deadline: seconds after which a unary call gives up; None for never.
@@ -69,6 +72,8 @@ class Connection:
         Raises InsecureTransportError for a key over plaintext to another computer.
         """
         asyncio.get_running_loop()
+        if api_key is None:
+            api_key = os.environ.get(API_KEY_VARIABLE)
         security = TLS() if tls is True else tls or None
         check_transport(target, has_key=bool(api_key), tls=security, insecure=insecure)
         self.target = target

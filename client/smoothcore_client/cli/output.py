@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-# Wide enough that a table in a pipe or a file is never folded.
+# Wide enough that a table in a pipe or a file is never folded, unless COLUMNS asks for it.
 _UNFOLDED = 4000
 
 
@@ -46,8 +47,9 @@ class Output:
     def _console(self) -> Console:
         from rich.console import Console
 
-        terminal = sys.stdout.isatty()
-        return Console(highlight=False, markup=False, width=None if terminal else _UNFOLDED)
+        asked = os.environ.get("COLUMNS", "")
+        by_itself = sys.stdout.isatty() or asked.isdecimal()
+        return Console(highlight=False, markup=False, width=None if by_itself else _UNFOLDED)
 
     def object(self, message: Message) -> None:
         """A message as one line of protobuf JSON, with the fields that are 0, false or empty."""

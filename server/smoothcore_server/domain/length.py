@@ -101,7 +101,8 @@ class Length:
         return 0.5 * 10.0**exponent * self.unit.mm
 
     def __str__(self) -> str:
-        return f"{self.text} {self.unit.value}"
+        """For people: ``6.35 mm``, without the plus and the lone point that controls print."""
+        return f"{self.text.removeprefix('+').removesuffix('.')} {self.unit.value}"
 
 
 def tolerance_mm(lengths: Iterable[Length]) -> float:

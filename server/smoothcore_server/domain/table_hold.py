@@ -65,9 +65,9 @@ def hold_message(reason: HoldReason, existing: Mapping[str, ToolTableEntry], pla
     """What looks wrong, and what to do, for a person."""
     before, after = _sizes(existing.values(), plan)
     if reason is HoldReason.UNIT_SUSPICION:
-        what = "most values that changed moved by a factor near 25.4: is the unit right?"
+        what = "Most values that changed moved by a factor near 25.4: is the unit right?"
     else:
-        what = f"the table had {before} rows with content, and the push has {after}"
+        what = f"The table had {before} rows with content, and the push has {after}."
     return f"{what} Nothing was stored. If the push is right, accept the change and push it again."
 
 

@@ -235,7 +235,7 @@ def _bad(
         entry = ToolTableEntry(
             reading.machine_id,
             address,
-            tool_number=_number_of(address),
+            tool_number=number_of(address),
             state=state,
             state_reason=reason,
             read_from=reading.read_from,
@@ -248,8 +248,8 @@ def _bad(
     return RowPlan(RowOutcome(state.value), before, entry, reason)
 
 
-def _number_of(address: str) -> int | None:
-    """The tool number of a row that could not be read, where its address is one."""
+def number_of(address: str) -> int | None:
+    """The tool number that an address says; None where it is none."""
     is_number = address.isascii() and address.isdecimal() and len(address) <= _MAX_DIGITS
     return int(address) if is_number else None
 

@@ -150,7 +150,7 @@ _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 def escape_address(address: str) -> str:
     """Turn an address into a resource id: any byte outside ``[A-Za-z0-9._-]`` becomes ``~XX``.
 
-    ``DRILL-8/2`` becomes ``DRILL-8~2F``. Reversible by `unescape_address`.
+    ``DRILL-8/2`` becomes ``DRILL-8~2F2``. Reversible by `unescape_address`.
     """
     if _PLAIN_ADDRESS.fullmatch(address):
         return address
