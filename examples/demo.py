@@ -49,7 +49,9 @@ class Demo:
         self.arrivals: queue.Queue[str] = queue.Queue()
 
     def start_server(self) -> None:
-        server = self._spawn([str(SMOOTHD), "serve", "--data-dir", "data", "--listen", "127.0.0.1:0"])
+        server = self._spawn(
+            [str(SMOOTHD), "serve", "--data-dir", "data", "--listen", "127.0.0.1:0"]
+        )
         print(f"{BOLD}$ smoothd serve{PLAIN}")
         for line in _lines(server.stdout):
             if line.startswith("Smooth Core serves on "):
@@ -63,36 +65,34 @@ class Demo:
 
     def start_watcher(self) -> None:
         say("Another terminal watches the machine; its lines are marked with |.")
-        command = ["watch", "--machine", "mill-1", "--type", "tool-table-entry"]
-        command += ["--type", "binding", "--type", "readiness", "--type", "job", "--latency"]
-        print(f"{BOLD}$ smooth {shlex.join(command)} &{PLAIN}\n")
-        watcher = self._spawn([str(SMOOTH), *command])
+        command = (
+            "watch --machine mill-1 --type tool-table-entry --type binding --type readiness"
+            " --latency"
+        )
+        print(f"{BOLD}$ smooth {command} &{PLAIN}\n")
+        watcher = self._spawn([str(SMOOTH), *shlex.split(command)])
 
         def listen() -> None:
             for line in _lines(watcher.stdout):
                 self.arrivals.put(line)
 
         threading.Thread(target=listen, daemon=True).start()
-        self._await_listening()
+        # From here on it misses nothing.
+        if not self._next_arrival().startswith("watching"):
+            raise DemoError("the watcher does not listen")
 
-    def _await_listening(self) -> None:
-        """Plan jobs until the watcher tells of one: from then on it misses nothing."""
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            self.run("jobs", "create", "mill-1", "bracket.nc", quiet=True)
-            try:
-                self.arrivals.get(timeout=1.0)
-            except queue.Empty:
-                continue
-            return
-        raise DemoError("the watcher does not listen")
+    def _next_arrival(self) -> str:
+        try:
+            return self.arrivals.get(timeout=PATIENCE_S)
+        except queue.Empty:
+            raise DemoError("nothing was pushed to the watcher") from None
 
-    def run(self, *arguments: str, exit_code: int = 0, shows: str = "", quiet: bool = False) -> str:
+    def run(self, command: str, exit_code: int = 0, shows: str = "", quiet: bool = False) -> str:
         """Run a `smooth` command and check its exit code and output."""
         if not quiet:
-            print(f"{BOLD}$ smooth {shlex.join(arguments)}{PLAIN}")
+            print(f"{BOLD}$ smooth {command}{PLAIN}")
         done = subprocess.run(
-            [str(SMOOTH), *arguments],
+            [str(SMOOTH), *shlex.split(command)],
             cwd=self.work,
             env=self.environment,
             capture_output=True,
@@ -104,9 +104,9 @@ class Demo:
         if not quiet:
             print(output, end="" if output.endswith("\n\n") else "\n")
         if done.returncode != exit_code:
-            raise DemoError(f"smooth {shlex.join(arguments)} gave {done.returncode}: {output}")
+            raise DemoError(f"smooth {command} gave {done.returncode}: {output}")
         if shows not in " ".join(output.split()):
-            raise DemoError(f"smooth {shlex.join(arguments)} does not show {shows!r}: {output}")
+            raise DemoError(f"smooth {command} does not show {shows!r}: {output}")
         return output
 
     def edit_table(self, **rows: str) -> None:
@@ -117,14 +117,8 @@ class Demo:
 
     def pushed(self, *words: str) -> None:
         """Show what the watcher is told, until it is told a readiness with these words."""
-        deadline = time.monotonic() + PATIENCE_S
         while True:
-            try:
-                line = self.arrivals.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise DemoError(f"no readiness was pushed with {words}") from None
-            if "/jobs/" in line:
-                continue
+            line = self._next_arrival()
             print(f"{GREEN}| {line}{PLAIN}")
             if "/readiness" in line:
                 if not all(word in line for word in words):
@@ -146,6 +140,7 @@ class Demo:
             cwd=self.work,
             env=self.environment,
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
         self.processes.append(process)
@@ -165,26 +160,26 @@ def story(demo: Demo) -> None:
     demo.start_server()
     say("A machine states the unit of its table and what its D register means.")
     demo.run(
-        *"machines create mill-1 --unit mm --controller linuxcnc".split(),
-        *"--diameter-register diameter --length-reference gauge-line".split(),
+        "machines create mill-1 --unit mm --controller linuxcnc --diameter-register diameter"
+        " --length-reference gauge-line"
     )
     say("Its tool table goes in as the control has it.")
-    demo.run("table", "push", "mill-1", "tool.tbl", shows="7")
+    demo.run("table push mill-1 tool.tbl", shows="7 new")
     say("A person says: what is in there now are these tools.")
-    demo.run("adopt", "mill-1", "--yes")
+    demo.run("adopt mill-1 --yes")
     say("The posted program becomes the active job, and is checked before cycle start.")
-    demo.run("jobs", "create", "mill-1", "bracket.nc", "--id", "op10", "--activate")
-    demo.run("why", "mill-1", "--verbose", shows="READY")
+    demo.run("jobs create mill-1 bracket.nc --id op10 --activate")
+    demo.run("why mill-1 --verbose", shows="READY")
 
     demo.start_watcher()
     say("T1 is touched off again: on this machine a new length means another tool, or a new one.")
     demo.edit_table(T1="T1   P1   Z+69.870    D+6.35    ;1/4 flat end mill, 3 flutes")
-    demo.run("table", "push", "mill-1", "tool.tbl")
+    demo.run("table push mill-1 tool.tbl")
     demo.pushed("NOT READY", "SUSPECT")
-    demo.run("why", "mill-1", exit_code=1, shows="SUSPECT")
+    demo.run("why mill-1", exit_code=1, shows="SUSPECT")
     say("A person looks: it is the same tool. Binding it again confirms it.")
-    bound = json.loads(demo.run("--json", "bindings", "mill-1", quiet=True).splitlines()[0])
-    demo.run("bind", "mill-1", "T1", bound["tool"])
+    bound = json.loads(demo.run("--json bindings mill-1", quiet=True).splitlines()[0])
+    demo.run(f"bind mill-1 T1 {bound['tool']}")
     demo.pushed("READY")
 
     say("Somebody swaps the sizes of T1 and T2 in the table file.")
@@ -192,23 +187,21 @@ def story(demo: Demo) -> None:
         T1="T1   P1   Z+69.870    D+12.7    ;1/2 flat end mill, 4 flutes",
         T2="T2   P2   Z+81.090    D+6.35    ;1/4 flat end mill, 3 flutes",
     )
-    demo.run("table", "push", "mill-1", "tool.tbl")
+    demo.run("table push mill-1 tool.tbl")
     demo.pushed("NOT READY", "GEOMETRY_MISMATCH")
-    demo.run("why", "mill-1", exit_code=1, shows="GEOMETRY_MISMATCH")
+    demo.run("why mill-1", exit_code=1, shows="GEOMETRY_MISMATCH")
     say("The file is put right.")
     demo.edit_table(T1="T1   P1   Z+69.870    D+6.35    ;1/4 flat end mill, 3 flutes")
-    demo.run("table", "push", "mill-1", "tool.tbl")
+    demo.run("table push mill-1 tool.tbl")
     demo.pushed("READY")
 
     say("Another tool goes into pocket 2, and its binding says so.")
     demo.run(
-        *"tools create em-8-0017 --name".split(),
-        "8 mm flat end mill",
-        *"--kind flat-end-mill --diameter 8mm".split(),
+        "tools create em-8-0017 --name '8 mm flat end mill' --kind flat-end-mill --diameter 8mm"
     )
-    demo.run("bind", "mill-1", "T2", "em-8-0017", "--replace")
+    demo.run("bind mill-1 T2 em-8-0017 --replace")
     demo.pushed("NOT READY", "WRONG_TOOL")
-    demo.run("why", "mill-1", exit_code=1, shows="WRONG_TOOL")
+    demo.run("why mill-1", exit_code=1, shows="WRONG_TOOL")
 
 
 def main() -> int:

@@ -67,9 +67,13 @@ async def follow(
         types=types, parent=parent, resume_token=from_token, on_disconnect=_tell_disconnect
     )
     actors = Actors(session.client)
+    listening = False
     try:
         async with watch:
             async for event in watch:
+                if not listening:
+                    listening = True
+                    note(f"watching, from revision {event.revision}")
                 if event.change_set is not None:
                     received = event.received_time if latency else None
                     await _print(session, actors, event.change_set, received=received)
