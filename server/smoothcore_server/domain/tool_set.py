@@ -1,0 +1,46 @@
+"""Tool sets: named lists of tools or tool types, with number claims. Intent, not observation."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from smoothcore_server.domain.resource import Meta
+
+
+class ToolSetKind(enum.Enum):
+    """What the numbers of a set mean."""
+
+    LIBRARY = "LIBRARY"
+    """A CAM library: numbers are hints, and most real ones repeat some."""
+    KIT = "KIT"
+    """A drawer or a trolley."""
+    JOB = "JOB"
+    """What a job needs: numbers are claims, unique, and can be verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSetMember:
+    """A tool or a tool type, perhaps on a number. Exactly one of the two ids is set."""
+
+    tool_number: int | None = None
+    tool_id: str = ""
+    tool_type_id: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSet:
+    """A named list of tools or tool types."""
+
+    id: str
+    display_name: str = ""
+    kind: ToolSetKind = ToolSetKind.LIBRARY
+    members: tuple[ToolSetMember, ...] = ()
+    external_ids: dict[str, str] = field(default_factory=dict)
+    meta: Meta = field(default=Meta(), compare=False)
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+        return f"toolSets/{self.id}"
