@@ -164,6 +164,7 @@ def upgrade() -> None:
         sa.Column("serial_number", sa.Text(), nullable=False),
         sa.Column("condition", sa.Text(), nullable=False),
         sa.Column("condition_reason", sa.Text(), nullable=False),
+        sa.Column("tool_type_id", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organization.id"], name=op.f("fk_tool_organization")
         ),

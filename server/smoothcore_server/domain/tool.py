@@ -48,6 +48,8 @@ class Tool:
     serial_number: str = ""
     condition: ToolCondition = ToolCondition.AVAILABLE
     condition_reason: str = ""
+    tool_type_id: str = ""
+    """The article it is one of; empty when nobody has said."""
     meta: Meta = field(default=Meta(), compare=False)
 
     @property

@@ -178,6 +178,7 @@ tool = Table(
     _text("serial_number"),
     _text("condition"),
     _text("condition_reason"),
+    _text("tool_type_id"),
     _of_organization(),
 )
 
