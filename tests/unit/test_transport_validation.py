@@ -87,6 +87,7 @@ GOOD: list[Message] = [
         name="tools/t7", condition="TOOL_CONDITION_LOCKED", reason="chipped\nsee photo\t1"
     ),
     update_machine("display_name"),
+    update_machine(display_name="no mask: only what is set is changed"),
     update_machine("*", length_unit=MM),
     update_machine("register_profile.diameter_meaning", "wear_band", "staleness_limit"),
     update_machine(length_unit=MM, etag="3f-0123"),
@@ -299,7 +300,7 @@ BAD: list[tuple[Message, str, str]] = [
     (update_machine("wear_band.unit"), "update_mask", "no field"),
     (update_machine("*", "kind"), "update_mask", '"*"'),
     (update_machine("length_unit"), "machine.length_unit", "required: one of"),
-    (update_machine(), "machine.length_unit", "required: one of"),
+    (update_machine("*"), "machine.length_unit", "required: one of"),
     (machine_service_pb2.UpdateMachineRequest(), "machine", "required"),
     # Inline tables
     (

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Access(_message.Message):
-    """Who may call a method. Exactly one of permission, public and per_type is set."""
+    """Who may call a method. Exactly one of permission, public, per_type and any_credential is set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -90,7 +90,7 @@ class BindingServiceServicer:
     def BatchBindTools(self, request, context):
         """Binds up to 1000 entries of one machine, all or none: with from_row, this adopts a whole
         table.
-        Returns: as BindTool; the message names the entry.
+        Returns: NOT_FOUND and FAILED_PRECONDITION as BindTool; the message names the entry or the tool.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

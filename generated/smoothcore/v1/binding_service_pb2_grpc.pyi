@@ -52,7 +52,7 @@ class BindingServiceStub:
     BatchBindTools: _grpc.UnaryUnaryMultiCallable[_binding_service_pb2.BatchBindToolsRequest, _binding_service_pb2.BatchBindToolsResponse]
     """Binds up to 1000 entries of one machine, all or none: with from_row, this adopts a whole
     table.
-    Returns: as BindTool; the message names the entry.
+    Returns: NOT_FOUND and FAILED_PRECONDITION as BindTool; the message names the entry or the tool.
     """
     UnbindTool: _grpc.UnaryUnaryMultiCallable[_binding_service_pb2.UnbindToolRequest, _binding_pb2.Binding]
     """Ends a binding. Readiness is computed again in the same change set.
@@ -87,7 +87,7 @@ class BindingServiceAsyncStub(BindingServiceStub):
     BatchBindTools: _aio.UnaryUnaryMultiCallable[_binding_service_pb2.BatchBindToolsRequest, _binding_service_pb2.BatchBindToolsResponse]  # type: ignore[assignment]
     """Binds up to 1000 entries of one machine, all or none: with from_row, this adopts a whole
     table.
-    Returns: as BindTool; the message names the entry.
+    Returns: NOT_FOUND and FAILED_PRECONDITION as BindTool; the message names the entry or the tool.
     """
     UnbindTool: _aio.UnaryUnaryMultiCallable[_binding_service_pb2.UnbindToolRequest, _binding_pb2.Binding]  # type: ignore[assignment]
     """Ends a binding. Readiness is computed again in the same change set.
@@ -131,7 +131,7 @@ class BindingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_binding_service_pb2.BatchBindToolsResponse, _abc.Awaitable[_binding_service_pb2.BatchBindToolsResponse]]:
         """Binds up to 1000 entries of one machine, all or none: with from_row, this adopts a whole
         table.
-        Returns: as BindTool; the message names the entry.
+        Returns: NOT_FOUND and FAILED_PRECONDITION as BindTool; the message names the entry or the tool.
         """
 
     @_abc_1.abstractmethod

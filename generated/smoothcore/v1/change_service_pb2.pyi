@@ -202,7 +202,10 @@ class ListChangesResponse(_message.Message):
     """
     @_builtins.property
     def change_sets(self) -> _containers.RepeatedCompositeFieldContainer[_change_set_pb2.ChangeSet]:
-        """The change sets of this page, each with the changes that match."""
+        """The change sets of this page, each with the changes that match. A page may hold fewer than
+        asked for, so that it can be received; a change set that is too large for one goes on in the
+        next, and has `more` set until then.
+        """
 
     def __init__(
         self,

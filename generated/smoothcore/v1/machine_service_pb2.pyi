@@ -516,7 +516,9 @@ class PushToolTableRequest(_message.Message):
 
     @_builtins.property
     def read_time(self) -> _timestamp_pb2.Timestamp:
-        """When the table was read from the control; the time of arrival when absent. Not in the future."""
+        """When the table was read from the control; the time of arrival when absent. Not more than five
+        minutes in the future, and not before the last reading of what it would overwrite.
+        """
 
     def __init__(
         self,
@@ -553,7 +555,7 @@ class RowResult(_message.Message):
     outcome: Global___RowOutcome.ValueType
     """What became of it."""
     message: _builtins.str
-    """For AMBIGUOUS and UNREADABLE: the lines and what is wrong with them."""
+    """For a row that is, or still is, ambiguous or unreadable: the lines and what is wrong with them."""
     def __init__(
         self,
         *,
@@ -643,7 +645,9 @@ class PushToolTableResponse(_message.Message):
     """How many rows went missing with this push."""
     @_builtins.property
     def row_results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowResult]:
-        """The rows that are not as they were, by address; the others are only counted."""
+        """The rows that are not as they were, and those of which there is something to say: one that is
+        still ambiguous is UNCHANGED and listed. The others are only counted.
+        """
 
     @_builtins.property
     def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___TableProblem]:

@@ -153,8 +153,9 @@ class MachineServiceServicer:
 
         A snapshot that is empty, that shrinks a table of ten rows or more by over half, or that looks
         like a mistaken unit is not stored but held: the machine's table is then IN_DOUBT until a good
-        push, or the same one with accept_large_change.
-        Returns: NOT_FOUND if there is no such machine.
+        push of the whole table, or the same one with accept_large_change.
+        Returns: NOT_FOUND if there is no such machine; FAILED_PRECONDITION if what it would overwrite
+        was read later than its read_time (read the table anew).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -73,8 +73,9 @@ class MachineServiceStub:
 
     A snapshot that is empty, that shrinks a table of ten rows or more by over half, or that looks
     like a mistaken unit is not stored but held: the machine's table is then IN_DOUBT until a good
-    push, or the same one with accept_large_change.
-    Returns: NOT_FOUND if there is no such machine.
+    push of the whole table, or the same one with accept_large_change.
+    Returns: NOT_FOUND if there is no such machine; FAILED_PRECONDITION if what it would overwrite
+    was read later than its read_time (read the table anew).
     """
     GetToolTableEntry: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.GetToolTableEntryRequest, _tool_table_entry_pb2.ToolTableEntry]
     """Reads one row of a tool table.
@@ -133,8 +134,9 @@ class MachineServiceAsyncStub(MachineServiceStub):
 
     A snapshot that is empty, that shrinks a table of ten rows or more by over half, or that looks
     like a mistaken unit is not stored but held: the machine's table is then IN_DOUBT until a good
-    push, or the same one with accept_large_change.
-    Returns: NOT_FOUND if there is no such machine.
+    push of the whole table, or the same one with accept_large_change.
+    Returns: NOT_FOUND if there is no such machine; FAILED_PRECONDITION if what it would overwrite
+    was read later than its read_time (read the table anew).
     """
     GetToolTableEntry: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.GetToolTableEntryRequest, _tool_table_entry_pb2.ToolTableEntry]  # type: ignore[assignment]
     """Reads one row of a tool table.
@@ -226,8 +228,9 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A snapshot that is empty, that shrinks a table of ten rows or more by over half, or that looks
         like a mistaken unit is not stored but held: the machine's table is then IN_DOUBT until a good
-        push, or the same one with accept_large_change.
-        Returns: NOT_FOUND if there is no such machine.
+        push of the whole table, or the same one with accept_large_change.
+        Returns: NOT_FOUND if there is no such machine; FAILED_PRECONDITION if what it would overwrite
+        was read later than its read_time (read the table anew).
         """
 
     @_abc_1.abstractmethod

@@ -244,7 +244,7 @@ class ToolTableEntry(_message.Message):
     REPORTER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, e.g. "machines/mill-1/toolTableEntries/5". The id is the address; any byte of
-    it outside [A-Za-z0-9._-] is written ~XX, so DRILL-8/2 is "DRILL-8~2F".
+    it outside [A-Za-z0-9._-] is written ~XX, so DRILL-8/2 is "DRILL-8~2F2".
     """
     uid: _builtins.str
     """Server-assigned UUIDv7; never reused, also not when the name is."""

@@ -113,9 +113,12 @@ class MachineApi(Service, MachineServiceServicer):
         """Parse before the organization's lock is taken, and off the event loop when it is long."""
         if request.WhichOneof("table") == "rows":
             return tool_table.rows_from(request.rows)
-        machine: Machine = await self.store.read(
-            caller().organization, lambda reader: reader.machines.get(machine_id)
+        machine: Machine | None = await self.store.read(
+            caller().organization, lambda reader: reader.machines.find(machine_id)
         )
+        if machine is None:
+            # Not refused here: a repeat gets its first answer, also when the machine is gone.
+            return ParsedTable()
         if len(request.file.content) <= INLINE_PARSE_BYTES:
             return tool_table.parse_file(request.file, machine.length_unit)
         return await asyncio.to_thread(tool_table.parse_file, request.file, machine.length_unit)

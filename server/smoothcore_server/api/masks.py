@@ -12,21 +12,33 @@ from smoothcore_server.domain.errors import invalid_field
 
 def mask_paths(mask: FieldMask, resource: Message, settable: Sequence[str]) -> list[str]:
     """The paths that an update changes: of the fields a caller may set, those that the mask
-    names; all for ``*``; those that are set in the request when there is no mask.
+    names; all for ``*``; those that are set in the request when there is no mask, so that sizes
+    that an update does not mention stay as they are.
 
     Raises InvalidArgumentError for a path that is none of them.
     """
     if list(mask.paths) == ["*"]:
         return list(settable)
     if not mask.paths:
-        stated = {field.name for field, _ in resource.ListFields()}
-        return [path for path in settable if path in stated]
+        return [path for path in _stated(resource) if path.partition(".")[0] in settable]
     for path in mask.paths:
         if path.partition(".")[0] not in settable or not _exists(resource, path):
             raise invalid_field(
                 "update_mask", f"{path!r} cannot be set; these can: {', '.join(settable)}"
             )
     return list(mask.paths)
+
+
+def _stated(message: Message) -> list[str]:
+    """The paths of the fields that are set, down to the values."""
+    found = []
+    for field, value in message.ListFields():
+        nested = field.message_type
+        if nested is not None and _is_open(nested.name):
+            found += [f"{field.name}.{path}" for path in _stated(value)]
+        else:
+            found.append(field.name)
+    return found
 
 
 def _exists(resource: Message, path: str) -> bool:
@@ -38,7 +50,12 @@ def _exists(resource: Message, path: str) -> bool:
     if not rest:
         return True
     nested = field.message_type
-    # A length is one value: its number without its unit cannot be replaced.
-    if nested is None or nested.name in ("Length", "Duration"):
+    if nested is None or not _is_open(nested.name):
         return False
     return rest in nested.fields_by_name and rest != "confirmed"
+
+
+def _is_open(message: str) -> bool:
+    """Whether parts of a message can be set: a length is one value, and its number without its
+    unit cannot be replaced."""
+    return message not in ("Length", "Duration", "Timestamp")

@@ -22,6 +22,11 @@ M = TypeVar("M", bound=Message)
 R = TypeVar("R", bound=Resource)
 
 
+MAX_PAGE_BYTES = 2 * 2**20
+"""Clients receive messages of up to 4 MB unless told otherwise: a page may hold fewer resources
+than it was asked for (AIP-158)."""
+
+
 class Service:
     """Base of the servicers."""
 
@@ -72,12 +77,13 @@ class Service:
 
         def query(reader: Reader) -> tuple[M, list[Any] | None]:
             found = repository(reader).page(*conditions(reader), after=after, limit=size + 1)
-            page, rest = found[:size], found[size:]
-            resources = refine(reader, [resource for resource, _ in page])
-            made = response(**{field: [to_message(resource) for resource in resources]})
+            resources = refine(reader, [resource for resource, _ in found[:size]])
+            messages = fitting([to_message(resource) for resource in resources])
+            made = response(**{field: messages})
             if after is None:
                 made.resume_token = self.resume_token(reader)  # type: ignore[attr-defined]
-            return made, page[-1][1] if rest else None
+            shown = len(messages)
+            return made, found[shown - 1][1] if shown < len(found) else None
 
         made, last = await self.store.read(organization, query)
         if last is not None:
@@ -88,6 +94,16 @@ class Service:
         """A token for the position that a reader reads at."""
         position = Position.at(reader.head.revision, reader.head.chain_hash)
         return self.resume_tokens.make(reader.organization, position)
+
+
+def fitting(messages: Sequence[M]) -> Sequence[M]:
+    """As many of these as fit into a page, and at least one."""
+    used = 0
+    for index, message in enumerate(messages):
+        used += message.ByteSize()
+        if used > MAX_PAGE_BYTES and index:
+            return messages[:index]
+    return messages
 
 
 def author(request_id: str = "") -> Author:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from smoothcore.v1 import change_service_pb2, change_set_pb2
-from smoothcore_server.api.messages import change_set as message
-from smoothcore_server.app.visibility import View
-from smoothcore_server.domain.change import Change, ChangeSet
+from smoothcore_server.api.watch_messages import WatchMessages, position_behind
+from smoothcore_server.app.visibility import View, check_expiry, check_key
 from smoothcore_server.domain.errors import (
     ErrorReason,
     OutOfRangeError,
@@ -16,14 +15,16 @@ from smoothcore_server.domain.errors import (
     UnavailableError,
     draining,
 )
-from smoothcore_server.feed.ring import size_of
+from smoothcore_server.domain.principal import Principal
+from smoothcore_server.feed.ring import Ring
 from smoothcore_server.feed.tailer import Feed
-from smoothcore_server.feed.tokens import Position, ResumeTokens, foreign
+from smoothcore_server.feed.tokens import OTHER_HISTORY, Position, ResumeTokens, foreign
 from smoothcore_server.store import change_log
 from smoothcore_server.store.change_log import GENESIS
 from smoothcore_server.store.store import Store
+from smoothcore_server.store.transaction import Reader
 
-Write = Callable[[change_service_pb2.WatchChangesResponse], Awaitable[None]]
+Write = Callable[[bytes], Awaitable[None]]
 CATCH_UP_BATCH = 64
 AHEAD_WAIT_S = 2.0
 """How long a token of a replica that is ahead of this one is waited for."""
@@ -39,144 +40,129 @@ class WatchSettings:
     """A message carries about this much; a larger change set is split."""
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What all watches read from."""
+
+    store: Store
+    feed: Feed
+    tokens: ResumeTokens
+    messages: WatchMessages
+    settings: WatchSettings
+
+
 class Watch:
     """A cursor into the feed."""
 
-    def __init__(
-        self,
-        store: Store,
-        feed: Feed,
-        tokens: ResumeTokens,
-        view: View,
-        settings: WatchSettings,
-    ) -> None:
-        self._store = store
-        self._feed = feed
-        self._tokens = tokens
+    def __init__(self, source: Source, principal: Principal, view: View, write: Write) -> None:
+        self._store = source.store
+        self._feed = source.feed
+        self._tokens = source.tokens
+        self._messages = source.messages
+        self._interval_s = source.settings.progress_interval_s
+        self._principal = principal
+        self._organization = principal.organization
         self._view = view
-        self._settings = settings
+        self._write = write
+        self._progress_due = 0.0
 
-    async def run(self, organization: str, resume_token: str, write: Write) -> None:
+    async def run(self, resume_token: str) -> None:
         """Send messages until the call ends; raises what ends it."""
-        ring = await self._feed.ring(organization)
-        if resume_token:
-            position = await self._resumed(organization, resume_token)
-        else:
-            position = Position.at(ring.head, ring.chain_hash)
-        await write(self._progress(organization, position))
-        while not self._feed.is_ending:
-            if not await ring.wait(position.revision, self._settings.progress_interval_s):
-                await write(self._progress(organization, position))
-                continue
-            found = await self._feed.behind(organization, position.revision, CATCH_UP_BATCH)
-            for made, behind in self._messages(organization, position, found):
-                await write(made)
-                position = behind
-            position = _behind(found, position)
-        await write(self._progress(organization, position))
+        ring = await self._feed.ring(self._organization)
+        position = await self._start(ring, resume_token)
+        await self._send_progress(position)
+        while not (self._feed.is_ending or ring.is_closed):
+            if await ring.wait(position.revision, self._patience_s()):
+                # No change set is held on to here: an idle watcher costs no memory.
+                position = await self._catch_up(ring, position)
+            check_expiry(self._principal, self._store.clock())
+            if _now() >= self._progress_due:
+                await self._send_progress(position)
+        if ring.is_closed:
+            raise foreign(OTHER_HISTORY)
+        await self._send_progress(position)
         raise draining()
 
-    async def _resumed(self, organization: str, token: str) -> Position:
-        """The position of a token, once it is certain that this log is the one it was made of."""
-        position = self._tokens.read(organization, token, self._view.hash)
-        ring = await self._feed.ring(organization)
-        if position.revision > ring.head:
-            await self._wait_for(organization, position.revision)
-        if position.revision == 0:
-            chain = GENESIS
-        else:
-            headers = await self._store.run_read(
-                lambda connection: change_log.headers(connection, organization, [position.revision])
+    async def _catch_up(self, ring: Ring, position: Position) -> Position:
+        """Send what is in view of the next change sets; gives the position behind them all."""
+        found = await self._feed.behind(self._organization, position, CATCH_UP_BATCH)
+        if ring.is_closed:
+            return position  # What was found is of another history.
+        batch = self._messages.of(self._organization, self._view, position, found)
+        if self._principal.name in batch.api_keys:
+            await self._store.read(
+                self._organization, lambda reader: check_key(reader, self._principal)
             )
-            if position.revision not in headers:
+        within_change_set = False
+        for raw, behind in batch.messages:
+            if self._feed.is_ending and not within_change_set:
+                return position
+            await self._send(raw)
+            within_change_set = behind == position
+            position = behind
+        return position_behind(found[-1]) if found else position
+
+    async def _send(self, raw: bytes) -> None:
+        await self._write(raw)
+        self._progress_due = _now() + self._interval_s
+
+    async def _send_progress(self, position: Position) -> None:
+        await self._send(self._messages.progress(self._organization, self._view, position))
+
+    def _patience_s(self) -> float:
+        """How long to wait for news: until progress is due, or the credential expires."""
+        patience_s = self._progress_due - _now()
+        if self._principal.expire_time is not None:
+            left = self._principal.expire_time - self._store.clock()
+            patience_s = min(patience_s, left.total_seconds())
+        return max(patience_s, 0)
+
+    async def _start(self, ring: Ring, resume_token: str) -> Position:
+        """Where to start: at the head, or behind a token once it is certain that this log is the
+        one that it was made of."""
+        if not resume_token:
+            return await self._store.read(self._organization, self._head)
+        position = self._tokens.read(self._organization, resume_token, self._view.hash)
+        give_up = _now() + AHEAD_WAIT_S
+        while True:
+            head, chain = await self._store.read(
+                self._organization, lambda reader: self._found(reader, position.revision)
+            )
+            if chain is not None:
+                break
+            if position.revision <= head:
                 raise _too_old(position.revision)
-            chain = headers[position.revision].chain_hash
+            if _now() >= give_up or self._feed.is_ending:
+                raise _ahead()
+            await ring.wait(max(head, ring.head), give_up - _now())
         if Position.at(position.revision, chain) != position:
-            raise foreign("it belongs to another history of this database")
+            raise foreign(OTHER_HISTORY)
         return position
 
-    async def _wait_for(self, organization: str, revision: int) -> None:
-        ring = await self._feed.ring(organization)
-        if not await ring.wait(revision - 1, AHEAD_WAIT_S):
-            raise UnavailableError(
-                ErrorReason.TOKEN_AHEAD,
-                "this replica has not caught up with the resume_token yet; try again in a moment",
-                retry_after_s=1.0,
-            )
+    def _head(self, reader: Reader) -> Position:
+        # As of the same moment: a later change of the key stands behind the position.
+        check_key(reader, self._principal)
+        return Position.at(reader.head.revision, reader.head.chain_hash)
 
-    def _progress(
-        self, organization: str, position: Position
-    ) -> change_service_pb2.WatchChangesResponse:
-        return change_service_pb2.WatchChangesResponse(
-            progress=change_service_pb2.WatchProgress(revision=position.revision),
-            resume_token=self._tokens.make(organization, position, self._view.hash),
-        )
-
-    def _messages(
-        self, organization: str, start: Position, found: Sequence[ChangeSet]
-    ) -> Iterator[tuple[change_service_pb2.WatchChangesResponse, Position]]:
-        """Messages for change sets, each with the position behind it.
-
-        Only the last part of a split change set moves the position: a caller that is cut off in
-        between gets the whole change set again.
-        """
-        packed: list[change_set_pb2.ChangeSet] = []
-        packed_bytes, position = 0, start
-        for change_set in found:
-            before, position = position, _position(change_set)
-            changes = self._view.of(change_set)
-            if not changes:
-                continue
-            size = size_of(change_set)
-            if packed and packed_bytes + size > self._settings.message_bytes:
-                yield self._message(organization, packed, before), before
-                packed, packed_bytes = [], 0
-            if size > self._settings.message_bytes:
-                yield from self._split(organization, change_set, changes, before)
-                continue
-            packed.append(message.to_message(change_set.header, changes))
-            packed_bytes += size
-        if packed:
-            yield self._message(organization, packed, position), position
-
-    def _split(
-        self, organization: str, change_set: ChangeSet, changes: list[Change], before: Position
-    ) -> Iterator[tuple[change_service_pb2.WatchChangesResponse, Position]]:
-        parts = list(_parts(changes, self._settings.message_bytes))
-        for index, part in enumerate(parts):
-            more = index + 1 < len(parts)
-            position = before if more else _position(change_set)
-            made = message.to_message(change_set.header, part, more=more)
-            yield self._message(organization, [made], position), position
-
-    def _message(
-        self, organization: str, packed: list[change_set_pb2.ChangeSet], position: Position
-    ) -> change_service_pb2.WatchChangesResponse:
-        return change_service_pb2.WatchChangesResponse(
-            changes=change_service_pb2.ChangeSets(change_sets=packed),
-            resume_token=self._tokens.make(organization, position, self._view.hash),
-        )
+    def _found(self, reader: Reader, revision: int) -> tuple[int, bytes | None]:
+        """The head, and the chain hash at a revision; None where there is none."""
+        check_key(reader, self._principal)
+        if revision == 0:
+            return reader.head.revision, GENESIS
+        header = change_log.headers(reader.connection, self._organization, [revision]).get(revision)
+        return reader.head.revision, header.chain_hash if header else None
 
 
-def _parts(changes: list[Change], limit: int) -> Iterator[list[Change]]:
-    part: list[Change] = []
-    size = 0
-    for change in changes:
-        own = 200 + len(change.before or b"") + len(change.after or b"")
-        if part and size + own > limit:
-            yield part
-            part, size = [], 0
-        part.append(change)
-        size += own
-    yield part
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
-def _position(change_set: ChangeSet) -> Position:
-    return Position.at(change_set.header.revision, change_set.header.chain_hash)
-
-
-def _behind(found: Sequence[ChangeSet], position: Position) -> Position:
-    return _position(found[-1]) if found else position
+def _ahead() -> SmoothCoreError:
+    return UnavailableError(
+        ErrorReason.TOKEN_AHEAD,
+        "this replica has not caught up with the resume_token yet; try again in a moment",
+        retry_after_s=1.0,
+    )
 
 
 def _too_old(revision: int) -> SmoothCoreError:

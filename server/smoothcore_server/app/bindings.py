@@ -10,12 +10,15 @@ from decimal import Decimal
 from smoothcore_server.app.tools import create_tools
 from smoothcore_server.domain.binding import Binding, BindingState
 from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
-from smoothcore_server.domain.length import Length
+from smoothcore_server.domain.length import Length, UnreadableLengthError
 from smoothcore_server.domain.machine import DiameterMeaning, Machine
 from smoothcore_server.domain.tool import Tool, ToolGeometry
 from smoothcore_server.domain.tool_table import EntryState, ToolTableEntry
 from smoothcore_server.store.repository import check_etag
 from smoothcore_server.store.transaction import Transaction, new_id
+
+MAX_NAME = 200
+"""Characters of a display name; a row's text may be longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +136,10 @@ def unbind_tool(tx: Transaction, machine_id: str, binding_id: str, etag: str) ->
 
 def tool_from_row(machine: Machine, entry: ToolTableEntry, tool_id: str) -> Tool:
     """A tool as a row describes it. What D means must have been said; nothing is guessed."""
+    words = entry.description.strip() or f"T{entry.address} of {machine.display_name or machine.id}"
     return Tool(
         id=tool_id,
-        display_name=entry.description
-        or f"T{entry.address} of {machine.display_name or machine.id}",
+        display_name=" ".join(words.split())[:MAX_NAME],
         geometry=ToolGeometry(diameter=_diameter(machine, entry)),
     )
 
@@ -148,5 +151,13 @@ def _diameter(machine: Machine, entry: ToolTableEntry) -> Length | None:
     if profile.diameter_meaning is DiameterMeaning.DIAMETER:
         return register
     if profile.diameter_meaning is DiameterMeaning.RADIUS:
-        return Length.parse(format(Decimal(register.text) * 2, "f"), register.unit)
+        return _doubled(register)
     return None
+
+
+def _doubled(radius: Length) -> Length | None:
+    """The diameter of a radius; None where no tool is that large."""
+    try:
+        return Length.parse(format(Decimal(radius.text) * 2, "f"), radius.unit)
+    except UnreadableLengthError:
+        return None

@@ -47,9 +47,10 @@ def create_api_key(
 
     Raises PermissionDeniedError for a key that may do more than its maker.
     """
-    _check(tx, wanted)
     if maker is not None:
+        # First: whether a machine exists is nothing for a key that is bound to others.
         _refuse_stronger(wanted, maker)
+    _check(tx, wanted)
     key_id = new_id().replace("-", "")
     secret = secrets.token_urlsafe(32)
     made = tx.api_keys.insert(

@@ -17,6 +17,8 @@ from smoothcore_server.domain.machine import (
 )
 from smoothcore_server.store.transaction import Transaction, new_id
 
+UNSTATED = RegisterProfile()
+
 
 def create_machine(tx: Transaction, machine: Machine) -> Machine:
     """Add a machine; an empty id is chosen here."""
@@ -40,8 +42,12 @@ def update_machine(tx: Transaction, wanted: Machine, paths: Sequence[str], etag:
     """Change the fields that the paths name."""
     before = tx.machines.get(wanted.id)
     after = field_mask.apply(before, wanted, paths)
-    if any(path.partition(".")[0] == "register_profile" for path in paths):
+    changed = {path.partition(".")[0] for path in paths}
+    if "register_profile" in changed:
         after = with_register_profile(after)
+    elif "controller" in changed and not before.register_profile.confirmed:
+        # What the former controller usually means says nothing of this one.
+        after = with_register_profile(dataclasses.replace(after, register_profile=UNSTATED))
     if after.length_unit is not before.length_unit and tx.entries.count(
         tx.entries.c.machine_id == before.id
     ):

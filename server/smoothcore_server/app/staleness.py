@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import structlog
 
+from smoothcore_server.domain.errors import UnavailableError
 from smoothcore_server.store import idempotency, instance
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Author, Transaction
@@ -31,8 +32,11 @@ class StalenessTimer:
             await asyncio.sleep(self._interval_s)
             try:
                 await self.tick()
+            except UnavailableError:
+                # The database is away, which health tells; the next tick finds what this one
+                # has missed.
+                continue
             except Exception:
-                # The database may be away; the next tick finds what this one has missed.
                 log.exception("timer failed")
 
     async def tick(self) -> None:

@@ -19,7 +19,14 @@ from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
 from smoothcore_server.domain.length import Length
 from smoothcore_server.domain.machine import Machine, TableState
 from smoothcore_server.domain.table_hold import HoldReason, hold_message, hold_reason
-from smoothcore_server.domain.table_push import PushMode, PushPlan, RowOutcome, RowPlan, classify
+from smoothcore_server.domain.table_push import (
+    PushMode,
+    PushPlan,
+    RowOutcome,
+    RowPlan,
+    classify,
+    number_of,
+)
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_table import EntryState, ParsedTable, ReadFrom, ToolTableEntry
 from smoothcore_server.store.machine_status import StoredStatus
@@ -59,8 +66,8 @@ class PushResult:
 def push_table(tx: Transaction, push: Push) -> PushResult:
     """Store a reading, with what follows from it for bindings, or hold it."""
     machine = tx.machines.get(push.machine_id)
-    read_time = _checked_read_time(tx, push)
     existing = entries_of(tx, machine.id)
+    read_time = _checked_read_time(tx, push, existing)
     plan = classify(
         machine,
         existing,
@@ -72,27 +79,28 @@ def push_table(tx: Transaction, push: Push) -> PushResult:
     )
     bindings = open_bindings_of(tx, machine.id)
     tools = tools_of(tx, bindings)
-    if not push.accept_large_change:
-        hold = hold_reason(machine, existing, plan, push.mode, _diameters(bindings, tools))
-        if hold is not None:
-            return _hold(tx, machine, push, plan, existing, hold)
+    hold = hold_reason(machine, existing, plan, push.mode, _diameters(bindings, tools))
+    if hold is not None and not push.accept_large_change:
+        return _hold(tx, machine, push, plan, existing, hold)
     _store(tx, plan, push.mode)
     _update_bindings(tx, machine, plan, bindings, tools)
     whole = push.mode is PushMode.SNAPSHOT
-    if whole or machine.table_state is TableState.NEVER_READ:
+    # What was held and is now accepted settles the doubt, also where it is not the whole table.
+    if whole or hold is not None or machine.table_state is TableState.NEVER_READ:
         set_table_state(tx, machine, TableState.CURRENT, "")
     tx.machine_status.seen(machine.id, tx.now, read_time if whole else None)
     tx.recheck(machine.id)
     return PushResult(plan, push.parsed)
 
 
-def _checked_read_time(tx: Transaction, push: Push) -> datetime:
+def _checked_read_time(
+    tx: Transaction, push: Push, existing: dict[str, ToolTableEntry]
+) -> datetime:
     if push.read_time is None:
         return tx.now
     if push.read_time > tx.now + CLOCK_ALLOWANCE:
         raise invalid_field("read_time", "lies in the future; leave it out or set the clock")
-    status = tx.machine_status.find(push.machine_id)
-    newest = status.table_read_time if status else None
+    newest = _newest_reading(tx, push, existing)
     if newest is not None and push.read_time < newest:
         raise FailedPreconditionError(
             ErrorReason.WRONG_STATE,
@@ -101,6 +109,20 @@ def _checked_read_time(tx: Transaction, push: Push) -> datetime:
             resource=f"machines/{push.machine_id}",
         )
     return min(push.read_time, tx.now)
+
+
+def _newest_reading(
+    tx: Transaction, push: Push, existing: dict[str, ToolTableEntry]
+) -> datetime | None:
+    """When the newest of what a push would overwrite was read."""
+    status = tx.machine_status.find(push.machine_id)
+    found = [status.table_read_time] if status and status.table_read_time else []
+    addresses = {row.address for row in push.parsed.rows}
+    whole = push.mode is PushMode.SNAPSHOT
+    found += [
+        entry.read_time for address, entry in existing.items() if whole or address in addresses
+    ]
+    return max(found, default=None)
 
 
 def _hold(
@@ -203,8 +225,8 @@ def machine_status(reader: Reader, machine_id: str) -> MachineStatus:
 def rows_with_numbers(parsed: ParsedTable) -> ParsedTable:
     """Rows that a caller stated, each with the tool number that its address says."""
     rows = [
-        dataclasses.replace(row, tool_number=int(row.address))
-        if row.tool_number is None and row.address.isascii() and row.address.isdecimal()
+        dataclasses.replace(row, tool_number=number_of(row.address))
+        if row.tool_number is None
         else row
         for row in parsed.rows
     ]

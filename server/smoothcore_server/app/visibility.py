@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from smoothcore_server.app.identity import principal_of
 from smoothcore_server.domain.change import READ_PERMISSION, Change, ChangeSet, ResourceType
-from smoothcore_server.domain.errors import ErrorReason, PermissionDeniedError
+from smoothcore_server.domain.errors import (
+    ErrorReason,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.feed.tokens import filter_hash
+from smoothcore_server.store.transaction import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +55,12 @@ def view_for(principal: Principal, types: Sequence[ResourceType], machine_id: st
     """
     readable = {item for item in ResourceType if principal.may(READ_PERMISSION[item])}
     refused = [item for item in types if item not in readable]
-    if refused or not readable:
-        missing = READ_PERMISSION[refused[0]] if refused else "of any read kind"
-        raise PermissionDeniedError(
-            ErrorReason.PERMISSION_DENIED,
-            f"this credential lacks the permission {missing}; ask an administrator",
-            metadata={"permission": missing},
-        )
+    if not readable:
+        needed = ", ".join(sorted(READ_PERMISSION.values()))
+        raise _lacks(f"has none of the permissions {needed}", needed)
+    if refused:
+        missing = READ_PERMISSION[refused[0]]
+        raise _lacks(f"lacks the permission {missing}", missing)
     if machine_id and not principal.may_see_machine(machine_id):
         raise PermissionDeniedError(
             ErrorReason.PERMISSION_DENIED,
@@ -63,3 +69,26 @@ def view_for(principal: Principal, types: Sequence[ResourceType], machine_id: st
         )
     machines = frozenset({machine_id}) if machine_id else principal.machines or None
     return View(frozenset(types) or frozenset(readable), machines, only_machine=bool(machine_id))
+
+
+def _lacks(what: str, permission: str) -> PermissionDeniedError:
+    return PermissionDeniedError(
+        ErrorReason.PERMISSION_DENIED,
+        f"this credential {what}; ask an administrator for a key that has it",
+        metadata={"permission": permission},
+    )
+
+
+def check_key(reader: Reader, principal: Principal) -> None:
+    """Raise UnauthenticatedError when the key of a watch that is open works no more."""
+    key = reader.api_keys.get(principal.name.removeprefix("apiKeys/"))
+    principal_of(reader.organization, key, reader.now)
+
+
+def check_expiry(principal: Principal, now: datetime) -> None:
+    """Raise UnauthenticatedError when the credential of a watch that is open has expired."""
+    if principal.expire_time is not None and principal.expire_time <= now:
+        raise UnauthenticatedError(
+            ErrorReason.CREDENTIAL_INVALID,
+            "the API key has expired; ask an administrator for another",
+        )

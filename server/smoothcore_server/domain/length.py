@@ -64,7 +64,8 @@ class Length:
         if len(text) > _MAX_TEXT or not _DECIMAL.fullmatch(text):
             raise UnreadableLengthError(f"{text[:_MAX_TEXT]!r} is not a decimal number")
         value = float(text)
-        mm = value * unit.mm
+        # Rounded, since 0.375 in is 9.525 mm and not 9.5249999999999986.
+        mm = round(value * unit.mm, 9)
         if not math.isfinite(mm) or abs(mm) > MAX_LENGTH_MM:
             raise UnreadableLengthError(f"{text!r} {unit.value} is longer than 5 m")
         if value == 0:

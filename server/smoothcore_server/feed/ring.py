@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 
-from smoothcore_server.domain.change import ChangeSet
+from smoothcore_server.domain.change import Change, ChangeSet
 
 MAX_CHANGE_SETS = 4_096
 MAX_BYTES = 32 * 2**20
@@ -28,6 +27,8 @@ class Ring:
     def __init__(self, head: int, chain_hash: bytes) -> None:
         self.head = head
         self.chain_hash = chain_hash
+        self.is_closed = False
+        """Whether the log has left the history that this ring holds."""
         self._sets: deque[ChangeSet] = deque()
         self._bytes = 0
         self._news = asyncio.Event()
@@ -39,20 +40,21 @@ class Ring:
 
     def append(self, change_sets: Sequence[ChangeSet]) -> None:
         """Add the next change sets and wake all watchers; raises FeedGapError for a hole."""
+        check_contiguous(self.head, change_sets)
         for change_set in change_sets:
-            if change_set.header.revision != self.head + 1:
-                raise FeedGapError(
-                    f"revision {change_set.header.revision} came after {self.head} of "
-                    f"{change_set.header.organization}"
-                )
             self._sets.append(change_set)
-            self._bytes += size_of(change_set)
+            self._bytes += size_of(change_set.changes)
             self.head = change_set.header.revision
             self.chain_hash = change_set.header.chain_hash
         while len(self._sets) > MAX_CHANGE_SETS or self._bytes > MAX_BYTES:
-            self._bytes -= size_of(self._sets.popleft())
+            self._bytes -= size_of(self._sets.popleft().changes)
         if change_sets:
             self.wake()
+
+    def close(self) -> None:
+        """Have all watchers of this ring end: what they were sent is no longer in the log."""
+        self.is_closed = True
+        self.wake()
 
     def wake(self) -> None:
         """Wake all watchers."""
@@ -63,11 +65,15 @@ class Ring:
         """Up to ``limit`` change sets behind a revision; None if that has fallen off the ring."""
         if revision + 1 < self.oldest:
             return None
+        # By index: near the end of a deque that is cheap, and most watchers are there.
         start = revision + 1 - self.oldest
-        return list(islice(self._sets, start, start + limit))
+        return [self._sets[i] for i in range(start, min(start + limit, len(self._sets)))]
 
     async def wait(self, revision: int, timeout_s: float) -> bool:
-        """Wait until there is something behind a revision; False when nothing came in time."""
+        """Wait until there is something behind a revision, or a reason to look up.
+
+        False when nothing came in time.
+        """
         if self.head > revision:
             return True
         try:
@@ -78,8 +84,17 @@ class Ring:
         return True
 
 
-def size_of(change_set: ChangeSet) -> int:
-    """Bytes of the images of a change set, and a little for the rest."""
-    return sum(
-        200 + len(change.before or b"") + len(change.after or b"") for change in change_set.changes
-    )
+def check_contiguous(head: int, change_sets: Sequence[ChangeSet]) -> None:
+    """Raise FeedGapError unless these change sets follow each other and a revision."""
+    for expected, change_set in enumerate(change_sets, head + 1):
+        header = change_set.header
+        if header.revision != expected:
+            raise FeedGapError(
+                f"revision {header.revision} of {header.organization} came where {expected} "
+                "was expected"
+            )
+
+
+def size_of(changes: Iterable[Change]) -> int:
+    """Bytes of the images of changes, and a little for the rest."""
+    return sum(200 + len(change.before or b"") + len(change.after or b"") for change in changes)

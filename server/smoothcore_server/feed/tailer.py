@@ -9,9 +9,15 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from sqlalchemy import Connection
+
 from smoothcore_server.domain.change import ChangeSet
-from smoothcore_server.feed.ring import Ring
+from smoothcore_server.domain.errors import UnavailableError
+from smoothcore_server.feed.ring import FeedGapError, Ring, check_contiguous
+from smoothcore_server.feed.tokens import OTHER_HISTORY, Position, foreign
 from smoothcore_server.store import change_log, instance
+from smoothcore_server.store.change_log import GENESIS
+from smoothcore_server.store.instance import OrganizationHead
 from smoothcore_server.store.store import Store
 
 POLL_S = 1.0
@@ -27,6 +33,7 @@ class Feed:
         self._poll_s = poll_s
         self._rings: dict[str, Ring] = {}
         self._wake = asyncio.Event()
+        self._reading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.is_ending = False
         self.failure: BaseException | None = None
@@ -63,15 +70,25 @@ class Feed:
             await self._discover()
         return self._rings[organization]
 
-    async def behind(self, organization: str, revision: int, limit: int) -> Sequence[ChangeSet]:
-        """Up to ``limit`` change sets behind a revision: from the ring, or else the database."""
+    async def behind(
+        self, organization: str, position: Position, limit: int
+    ) -> Sequence[ChangeSet]:
+        """Up to ``limit`` change sets behind a position: from the ring, or else the database.
+
+        Raises FeedGapError where the log has a hole, FailedPreconditionError where it has gone
+        back to another history.
+        """
         ring = await self.ring(organization)
-        found = ring.behind(revision, limit)
-        if found is not None:
-            return found
-        return await self._store.run_read(
-            lambda connection: change_log.read_after(connection, organization, revision, limit)
+        kept = ring.behind(position.revision, limit)
+        if kept is not None:
+            return kept
+        chain_hash, found = await self._store.run_read(
+            lambda connection: _read(connection, organization, position.revision, limit)
         )
+        if chain_hash is None or Position.at(position.revision, chain_hash) != position:
+            raise foreign(OTHER_HISTORY)
+        check_contiguous(position.revision, found)
+        return found
 
     def _woken(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
@@ -93,25 +110,63 @@ class Feed:
                 self.failure = None
             except Exception as error:
                 # The database may be away for a while; the next round reads what was missed.
+                away = isinstance(error, UnavailableError)
+                log.log(
+                    logging.WARNING if away else logging.ERROR,
+                    "the feed could not read the change log",
+                    exc_info=None if away else error,
+                )
                 self.failure = error
-                log.exception("the feed could not read the change log")
                 await asyncio.sleep(self._poll_s)
 
     async def _discover(self) -> None:
-        for head in await self._store.run_read(instance.organizations):
-            ring = self._rings.get(head.organization)
-            if ring is None:
-                self._rings[head.organization] = Ring(head.revision, head.chain_hash)
-            elif head.revision > ring.head:
-                await self._catch_up(head.organization, ring, head.revision)
+        """Read all that is new. One at a time: two would both append what they have read."""
+        async with self._reading:
+            gap: FeedGapError | None = None
+            for head in await self._store.run_read(instance.organizations):
+                try:
+                    await self._advance(head)
+                except FeedGapError as error:
+                    # The other organizations go on.
+                    gap = error
+            if gap is not None:
+                raise gap
 
-    async def _catch_up(self, organization: str, ring: Ring, revision: int) -> None:
-        while ring.head < revision:
-            after = ring.head
-            ring.append(
-                await self._store.run_read(
-                    lambda connection, after=after: change_log.read_after(  # type: ignore[misc]
-                        connection, organization, after, BATCH
-                    )
-                )
+    async def _advance(self, head: OrganizationHead) -> None:
+        """Bring the ring of an organization to its head."""
+        organization = head.organization
+        ring = self._rings.get(organization)
+        if ring is None:
+            self._rings[organization] = Ring(head.revision, head.chain_hash)
+        elif (ring.head, ring.chain_hash) != (head.revision, head.chain_hash):
+            await self._fill(ring, head)
+
+    async def _fill(self, ring: Ring, head: OrganizationHead) -> None:
+        organization = head.organization
+        while True:
+            chain_hash, found = await self._store.run_read(
+                lambda connection: _read(connection, organization, ring.head, BATCH)
             )
+            if chain_hash != ring.chain_hash:
+                # A restore, or a standby that lacked the last commits, took over. What was sent is
+                # gone from the log: a watcher that went on would miss what stands there instead.
+                log.error("the change log of %s has gone back to another history", organization)
+                self._rings[organization] = Ring(head.revision, head.chain_hash)
+                ring.close()
+                return
+            ring.append(found)
+            if ring.head >= head.revision:
+                return
+            if not found:
+                raise FeedGapError(f"the log of {organization} ends before its head")
+
+
+def _read(
+    connection: Connection, organization: str, revision: int, limit: int
+) -> tuple[bytes | None, Sequence[ChangeSet]]:
+    """The chain hash at a revision, and change sets behind it."""
+    found = change_log.read_after(connection, organization, revision, limit)
+    if revision == 0:
+        return GENESIS, found
+    header = change_log.headers(connection, organization, [revision]).get(revision)
+    return (header.chain_hash if header else None), found

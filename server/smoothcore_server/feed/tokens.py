@@ -27,6 +27,7 @@ _MAC = 16
 _LENGTH = 1 + 16 + 8 + _PART + _PART + _MAC
 ANY_FILTER = b"\x00" * _PART
 """The filter hash of a token that a List returned: it goes on with any filter."""
+OTHER_HISTORY = "it belongs to another history of this database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class ResumeTokens:
         body = self._authentic(organization, token)
         timeline, rest = body[1:17], body[17:]
         if timeline != self._timeline:
-            raise foreign("it belongs to another history of this database")
+            raise foreign(OTHER_HISTORY)
         made_for = rest[8 + _PART :]
         if made_for not in (ANY_FILTER, filter_):
             raise foreign("it belongs to another filter, or what you may see has changed")

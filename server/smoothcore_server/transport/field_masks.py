@@ -38,8 +38,11 @@ def mask_check(resource: Descriptor) -> MaskCheck:
 
 
 def masked_fields(mask: Any) -> frozenset[str] | None:
-    """The top fields that a mask names; None for all."""
-    if not mask.paths or "*" in mask.paths:
+    """The top fields that must be there because a mask names them; None for all.
+
+    Without a mask only what is set is changed (AIP-134), so nothing must be.
+    """
+    if "*" in mask.paths:
         return None
     return frozenset(path.partition(".")[0] for path in mask.paths)
 

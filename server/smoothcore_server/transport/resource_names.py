@@ -24,7 +24,8 @@ from smoothcore.v1 import (
 PACKAGE = "smoothcore.v1"
 
 # Wide enough for ids that the server makes: UUIDs, hashes, and addresses escaped with "~".
-_ID = r"[A-Za-z0-9._~-]{1,200}"
+# An address of 64 characters, each of up to four bytes that are escaped, has 768.
+_ID = r"[A-Za-z0-9._~-]{1,768}"
 
 _FILES: tuple[FileDescriptor, ...] = (
     binding_service_pb2.DESCRIPTOR,
