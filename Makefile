@@ -7,10 +7,12 @@ PY ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-CODE := client server migrations tests tools examples
+JOBS ?= 2
+CODE := client server migrations tests tools examples bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test verify fmt fix proto migrate lock publish-contract clean
+.PHONY: help install demo serve test verify fmt fix proto reference migrate migration lock \
+	publish-contract dist protos-zip wheelhouse interop clean
 
 help: ## Show this.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -36,7 +38,7 @@ serve: $(VENV)/.runtime ## Serve on 127.0.0.1:50051, with data in smooth-data/.
 	$(BIN)/smoothd serve
 
 test: $(VENV)/.dev ## Install what tests need, real PostgreSQL included, and run them all.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 verify: $(VENV)/.dev ## Format, lint, types, layers, contract, generated code, migrations.
 	$(BIN)/ruff format --check $(CODE)
@@ -48,6 +50,7 @@ verify: $(VENV)/.dev ## Format, lint, types, layers, contract, generated code, m
 	$(BIN)/buf breaking --against protos/published.binpb
 	$(BIN)/python tools/generate.py --check
 	$(BIN)/python tools/check_migrations.py
+	$(BIN)/python tools/reference.py --check
 
 fmt: $(VENV)/.dev ## Format code and protos.
 	$(BIN)/ruff format $(CODE)
@@ -56,6 +59,9 @@ fmt: $(VENV)/.dev ## Format code and protos.
 
 proto: $(VENV)/.dev ## Generate stubs from the protos.
 	$(BIN)/python tools/generate.py
+
+reference: $(VENV)/.dev ## Write docs/reference/ from the protos.
+	$(BIN)/python tools/reference.py
 
 migrate: $(VENV)/.runtime ## Bring the database of `make serve` to the newest schema.
 	$(BIN)/smoothd migrate
@@ -71,6 +77,22 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
 
 publish-contract: $(VENV)/.dev ## At a release: freeze the protos as published.
 	$(BIN)/buf build --exclude-source-info -o protos/published.binpb
+
+dist: $(VENV)/.runtime ## Build the wheel and the source distribution into dist/.
+	$(BIN)/python -m hatchling build -t sdist -t wheel -d dist
+
+protos-zip: $(VENV)/.runtime ## Pack the protos for other languages into dist/.
+	$(BIN)/python tools/protos_zip.py
+
+# For machines without a network. There: pip install --no-index --find-links wheelhouse 'smooth-core[server]'
+wheelhouse: $(VENV)/.runtime ## Collect all wheels that serving needs, for this platform, in dist/wheelhouse/.
+	$(BIN)/pip download --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock -d dist/wheelhouse
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation . -w dist/wheelhouse
+	@cp requirements.lock dist/wheelhouse/
+
+interop: $(VENV)/.dev ## Compare our tool tables with those of LinuxCNC itself (Debian: linuxcnc-uspace).
+	@command -v rs274 >/dev/null || { echo "rs274 is missing: apt-get install --no-install-recommends linuxcnc-uspace" >&2; exit 1; }
+	$(BIN)/python -m pytest -m interop tests/e2e/test_interop.py
 
 clean: ## Remove the environment and caches.
 	rm -rf $(VENV) .build .mypy_cache .ruff_cache .hypothesis dist

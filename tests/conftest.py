@@ -7,7 +7,6 @@ import os
 # PostgreSQL is started as another user by a fork; gRPC's fork handlers would crash the child.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-# ruff: noqa: E402
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any

@@ -70,7 +70,9 @@ def main() -> None:
             )
             drift = sorted({*map(str, wanted ^ present), *differ, *errors})
             if drift:
-                sys.exit("generated/ is not what protos/ gives; run `make proto`: " + ", ".join(drift))
+                sys.exit(
+                    "generated/ is not what protos/ gives; run `make proto`: " + ", ".join(drift)
+                )
             return
         for path in _files(target) - _files(fresh):
             (target / path).unlink()

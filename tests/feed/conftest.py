@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.feed.following import Follower
-from tests.support.smooth import Caller
 
 from smoothcore_server import bootstrap
 from smoothcore_server.api.watch import WatchSettings
 from smoothcore_server.feed import ring
+from tests.feed.following import Follower
+from tests.support.smooth import Caller
 
 PROGRESS_S = 0.15
 Follow = Callable[..., Awaitable[Follower]]

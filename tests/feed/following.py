@@ -10,11 +10,11 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from tests.support.smooth import Caller
 
 from smoothcore.v1 import change_service_pb2, change_service_pb2_grpc
 from smoothcore.v1.change_set_pb2 import ChangeSet
 from smoothcore.v1.change_set_pb2 import ResourceType as Type
+from tests.support.smooth import Caller
 
 PATIENCE_S = 20.0
 Response = change_service_pb2.WatchChangesResponse

@@ -6,14 +6,14 @@ import asyncio
 import gc
 
 import pytest
-from tests.feed.conftest import Follow
-from tests.feed.following import Follower, head_token, listed, stuck_watch
-from tests.feed.writing import create_machine, create_tool, push_rows
-from tests.support.smooth import Caller, SmoothServer
 
 from smoothcore_server.api import watch
 from smoothcore_server.domain.change import ChangeSet
 from smoothcore_server.store import change_log
+from tests.feed.conftest import Follow
+from tests.feed.following import Follower, head_token, listed, stuck_watch
+from tests.feed.writing import create_machine, create_tool, push_rows
+from tests.support.smooth import Caller, SmoothServer
 
 
 @pytest.fixture

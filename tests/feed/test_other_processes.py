@@ -13,14 +13,14 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
+
+from smoothcore.v1.change_set_pb2 import RESOURCE_TYPE_API_KEY
 from tests.feed.conftest import PROGRESS_S
 from tests.feed.following import Follower, eventually, following, head_token, listed, reason
 from tests.feed.postgres_process import PostgresProcess
 from tests.feed.writing import create_tool
 from tests.support.postgres import PostgresServer
 from tests.support.smooth import Caller, SmoothServer, start_server
-
-from smoothcore.v1.change_set_pb2 import RESOURCE_TYPE_API_KEY
 
 ROOT_KEY = "cd" * 32
 SERVING = health_pb2.HealthCheckResponse.SERVING

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.feed.facts import chain, change_set, tool_change
 
 from smoothcore_server.feed import ring as ring_module
 from smoothcore_server.feed.ring import FeedGapError, Ring, size_of
+from tests.feed.facts import chain, change_set, tool_change
 
 
 def filled(head: int, *, start: int = 0) -> Ring:

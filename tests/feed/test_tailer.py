@@ -8,11 +8,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
-from tests.feed.conftest import Follow
-from tests.feed.facts import change_set
-from tests.feed.following import eventually, reason
-from tests.feed.writing import create_tool
-from tests.support.smooth import SmoothServer
 
 from smoothcore_server.bootstrap import Database
 from smoothcore_server.config import Settings
@@ -25,6 +20,11 @@ from smoothcore_server.feed.tailer import Feed
 from smoothcore_server.feed.tokens import Position
 from smoothcore_server.store import change_log
 from smoothcore_server.store.change_log import GENESIS
+from tests.feed.conftest import Follow
+from tests.feed.facts import change_set
+from tests.feed.following import eventually, reason
+from tests.feed.writing import create_tool
+from tests.support.smooth import SmoothServer
 
 
 @pytest.fixture

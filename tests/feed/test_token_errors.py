@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tests.feed.conftest import PROGRESS_S, Follow
-from tests.feed.following import following, head_token, reason, refusal, retry_delay_s
-from tests.feed.writing import create_key, create_tool
-from tests.support.smooth import Caller, SmoothServer, start_server
 
 from smoothcore.v1.change_set_pb2 import RESOURCE_TYPE_JOB, RESOURCE_TYPE_TOOL
 from smoothcore_server.api import watch
 from smoothcore_server.feed.tokens import Position, ResumeTokens
 from smoothcore_server.store import instance
+from tests.feed.conftest import PROGRESS_S, Follow
+from tests.feed.following import following, head_token, reason, refusal, retry_delay_s
+from tests.feed.writing import create_key, create_tool
+from tests.support.smooth import Caller, SmoothServer, start_server
 
 INVALID = ("INVALID_ARGUMENT", "TOKEN_INVALID")
 FOREIGN = ("FAILED_PRECONDITION", "TOKEN_FOREIGN")

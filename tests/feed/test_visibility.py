@@ -9,11 +9,6 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.feed.conftest import Follow
-from tests.feed.facts import tool_change
-from tests.feed.following import Follower, listed, reason, refusal
-from tests.feed.writing import create_key, create_machine, create_tool, push_rows
-from tests.support.smooth import Caller, SmoothServer
 
 from smoothcore.v1 import api_key_pb2, identity_service_pb2
 from smoothcore.v1.change_set_pb2 import (
@@ -29,6 +24,11 @@ from smoothcore_server.app.visibility import View, view_for
 from smoothcore_server.domain.change import READ_PERMISSION, Change, ResourceType
 from smoothcore_server.domain.errors import PermissionDeniedError
 from smoothcore_server.domain.principal import PERMISSIONS, Principal
+from tests.feed.conftest import Follow
+from tests.feed.facts import tool_change
+from tests.feed.following import Follower, listed, reason, refusal
+from tests.feed.writing import create_key, create_machine, create_tool, push_rows
+from tests.support.smooth import Caller, SmoothServer
 
 DENIED = ("PERMISSION_DENIED", "PERMISSION_DENIED")
 READS = ["machines.read", "tooltable.read", "tools.read"]

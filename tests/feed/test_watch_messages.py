@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.feed.facts import ORGANIZATION, chain, change_set, tool_change
 
 from smoothcore.v1 import change_service_pb2
 from smoothcore_server.api import watch_messages
@@ -18,6 +17,7 @@ from smoothcore_server.app.visibility import View
 from smoothcore_server.domain.change import Change, ChangeSet, ResourceType
 from smoothcore_server.feed.ring import size_of
 from smoothcore_server.feed.tokens import Position, ResumeTokens
+from tests.feed.facts import ORGANIZATION, chain, change_set, tool_change
 
 TOKENS = ResumeTokens(b"k" * 32, "timeline")
 TOOLS = View(frozenset({ResourceType.TOOL}), None)

@@ -6,6 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from smoothcore.v1 import change_set_pb2, tool_pb2
+from smoothcore.v1.change_set_pb2 import (
+    RESOURCE_TYPE_JOB,
+    RESOURCE_TYPE_TOOL,
+    RESOURCE_TYPE_TOOL_TABLE_ENTRY,
+)
 from tests.feed.conftest import PROGRESS_S, Follow
 from tests.feed.following import Follower, following, head_token, hop, listed
 from tests.feed.writing import (
@@ -17,13 +23,6 @@ from tests.feed.writing import (
     rename_tool,
 )
 from tests.support.smooth import Caller, ServerProcess
-
-from smoothcore.v1 import change_set_pb2, tool_pb2
-from smoothcore.v1.change_set_pb2 import (
-    RESOURCE_TYPE_JOB,
-    RESOURCE_TYPE_TOOL,
-    RESOURCE_TYPE_TOOL_TABLE_ENTRY,
-)
 
 WRITERS = 16
 

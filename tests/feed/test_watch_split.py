@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+
+from smoothcore.v1.change_set_pb2 import RESOURCE_TYPE_TOOL, RESOURCE_TYPE_TOOL_TABLE_ENTRY
 from tests.feed.conftest import Follow
 from tests.feed.following import listed
 from tests.feed.writing import create_machine, create_tool, push_rows
 from tests.support.smooth import Caller
-
-from smoothcore.v1.change_set_pb2 import RESOURCE_TYPE_TOOL, RESOURCE_TYPE_TOOL_TABLE_ENTRY
 
 pytestmark = pytest.mark.usefixtures("small_messages")
 

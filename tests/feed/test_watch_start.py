@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.feed.conftest import Follow
-from tests.feed.following import Follower
-from tests.feed.writing import create_machine, create_tool, push_rows
-from tests.support.smooth import Caller, SmoothServer
-
 from smoothcore.v1 import machine_service_pb2, tool_service_pb2
 from smoothcore.v1.change_set_pb2 import RESOURCE_TYPE_TOOL
 from smoothcore_server.domain.principal import EVERYTHING, ApiKey
 from smoothcore_server.feed.tokens import Position, ResumeTokens
 from smoothcore_server.store import instance
 from smoothcore_server.store.change_log import GENESIS
+from tests.feed.conftest import Follow
+from tests.feed.following import Follower
+from tests.feed.writing import create_machine, create_tool, push_rows
+from tests.support.smooth import Caller, SmoothServer
 
 
 async def test_without_a_token_nothing_comes_that_was_committed_before(

@@ -8,7 +8,6 @@ import random
 from collections.abc import Sequence
 
 from google.protobuf.field_mask_pb2 import FieldMask
-from tests.support.smooth import Caller
 
 from smoothcore.v1 import (
     api_key_pb2,
@@ -20,6 +19,7 @@ from smoothcore.v1 import (
     tool_service_pb2,
     tool_table_entry_pb2,
 )
+from tests.support.smooth import Caller
 
 MM = length_pb2.LENGTH_UNIT_MILLIMETER
 _lengths = itertools.count(1)

@@ -7,6 +7,16 @@ from typing import Any
 
 import grpc
 import pytest
+
+from smoothcore.v1 import (
+    binding_pb2,
+    binding_service_pb2,
+    change_set_pb2,
+    machine_pb2,
+    readiness_pb2,
+    tool_pb2,
+    tool_service_pb2,
+)
 from tests.support.requests import (
     DIAMETER,
     INCH,
@@ -25,16 +35,6 @@ from tests.support.requests import (
     row,
 )
 from tests.support.smooth import Caller
-
-from smoothcore.v1 import (
-    binding_pb2,
-    binding_service_pb2,
-    change_set_pb2,
-    machine_pb2,
-    readiness_pb2,
-    tool_pb2,
-    tool_service_pb2,
-)
 
 Code = grpc.StatusCode
 CONFIRMED = binding_pb2.BINDING_STATE_CONFIRMED

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
+from smoothcore.v1 import machine_service_pb2
 from tests import corpus
 from tests.support.requests import create_machine, push_file
 from tests.support.smooth import Caller
-
-from smoothcore.v1 import machine_service_pb2
 
 pytestmark = corpus.requires_corpus
 

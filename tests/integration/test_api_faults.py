@@ -10,6 +10,12 @@ import grpc
 import pytest
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
+
+from smoothcore.v1 import change_service_pb2, tool_service_pb2
+from smoothcore_server.api import program_service
+from smoothcore_server.api.messages import tool as tool_messages
+from smoothcore_server.app import tools
+from smoothcore_server.store.engine import CommitUnknownError, DatabaseUnavailableError
 from tests.support.requests import (
     World,
     create_key,
@@ -22,12 +28,6 @@ from tests.support.requests import (
     upload,
 )
 from tests.support.smooth import Caller, SmoothServer, start_server
-
-from smoothcore.v1 import change_service_pb2, tool_service_pb2
-from smoothcore_server.api import program_service
-from smoothcore_server.api.messages import tool as tool_messages
-from smoothcore_server.app import tools
-from smoothcore_server.store.engine import CommitUnknownError, DatabaseUnavailableError
 
 Code = grpc.StatusCode
 SECRET = "hunter2"

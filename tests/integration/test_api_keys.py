@@ -13,6 +13,18 @@ import pytest
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import select
+
+from smoothcore.v1 import (
+    access_pb2,
+    api_key_pb2,
+    auth_service_pb2,
+    change_service_pb2,
+    change_set_pb2,
+    identity_service_pb2,
+    machine_service_pb2,
+    tool_service_pb2,
+)
+from smoothcore_server.store import models
 from tests.support.requests import (
     changes,
     create_key,
@@ -28,18 +40,6 @@ from tests.support.requests import (
     requests_for,
 )
 from tests.support.smooth import Caller, SmoothServer
-
-from smoothcore.v1 import (
-    access_pb2,
-    api_key_pb2,
-    auth_service_pb2,
-    change_service_pb2,
-    change_set_pb2,
-    identity_service_pb2,
-    machine_service_pb2,
-    tool_service_pb2,
-)
-from smoothcore_server.store import models
 
 Code = grpc.StatusCode
 

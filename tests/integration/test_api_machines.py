@@ -5,6 +5,9 @@ from __future__ import annotations
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
+
+from smoothcore.v1 import binding_service_pb2, job_service_pb2, machine_pb2, machine_service_pb2
+from smoothcore.v1.machine_service_pb2 import UpdateMachineRequest
 from tests.support.requests import (
     DIAMETER,
     INCH,
@@ -24,9 +27,6 @@ from tests.support.requests import (
     row,
 )
 from tests.support.smooth import Caller
-
-from smoothcore.v1 import binding_service_pb2, job_service_pb2, machine_pb2, machine_service_pb2
-from smoothcore.v1.machine_service_pb2 import UpdateMachineRequest
 
 Code = grpc.StatusCode
 

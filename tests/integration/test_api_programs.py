@@ -10,6 +10,17 @@ from typing import Any
 
 import grpc
 import pytest
+
+from smoothcore.v1 import (
+    job_pb2,
+    job_service_pb2,
+    program_pb2,
+    program_service_pb2,
+    readiness_pb2,
+    tool_pb2,
+    verification_service_pb2,
+)
+from smoothcore.v1.program_service_pb2 import ProgramInfo, UploadProgramRequest
 from tests.support.requests import (
     MM,
     PROGRAM,
@@ -25,17 +36,6 @@ from tests.support.requests import (
     upload,
 )
 from tests.support.smooth import Caller, start_server
-
-from smoothcore.v1 import (
-    job_pb2,
-    job_service_pb2,
-    program_pb2,
-    program_service_pb2,
-    readiness_pb2,
-    tool_pb2,
-    verification_service_pb2,
-)
-from smoothcore.v1.program_service_pb2 import ProgramInfo, UploadProgramRequest
 
 Code = grpc.StatusCode
 INFO = UploadProgramRequest(info=ProgramInfo(display_name="a.nc"))

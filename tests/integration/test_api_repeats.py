@@ -8,6 +8,18 @@ from typing import Any
 
 import grpc
 import pytest
+
+from smoothcore.v1 import (
+    binding_service_pb2,
+    change_service_pb2,
+    change_set_pb2,
+    identity_service_pb2,
+    job_service_pb2,
+    machine_service_pb2,
+    program_service_pb2,
+    tool_pb2,
+    tool_service_pb2,
+)
 from tests.support.requests import (
     bind,
     changes,
@@ -23,18 +35,6 @@ from tests.support.requests import (
     send_program,
 )
 from tests.support.smooth import Caller, SmoothServer
-
-from smoothcore.v1 import (
-    binding_service_pb2,
-    change_service_pb2,
-    change_set_pb2,
-    identity_service_pb2,
-    job_service_pb2,
-    machine_service_pb2,
-    program_service_pb2,
-    tool_pb2,
-    tool_service_pb2,
-)
 
 Code = grpc.StatusCode
 

@@ -8,6 +8,18 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from smoothcore.v1 import (
+    binding_pb2,
+    binding_service_pb2,
+    change_set_pb2,
+    machine_pb2,
+    machine_service_pb2,
+    readiness_pb2,
+    tool_table_entry_pb2,
+    verification_report_pb2,
+)
+from smoothcore.v1.machine_service_pb2 import PushToolTableResponse
 from tests.support.requests import (
     CSV,
     INCH,
@@ -29,18 +41,6 @@ from tests.support.requests import (
     row,
 )
 from tests.support.smooth import Caller, SmoothServer
-
-from smoothcore.v1 import (
-    binding_pb2,
-    binding_service_pb2,
-    change_set_pb2,
-    machine_pb2,
-    machine_service_pb2,
-    readiness_pb2,
-    tool_table_entry_pb2,
-    verification_report_pb2,
-)
-from smoothcore.v1.machine_service_pb2 import PushToolTableResponse
 
 Code = grpc.StatusCode
 STORED = machine_service_pb2.PUSH_OUTCOME_STORED

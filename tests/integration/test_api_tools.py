@@ -5,6 +5,16 @@ from __future__ import annotations
 import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+
+from smoothcore.v1 import (
+    binding_service_pb2,
+    change_set_pb2,
+    length_pb2,
+    readiness_pb2,
+    tool_pb2,
+    tool_service_pb2,
+    verification_report_pb2,
+)
 from tests.support.requests import (
     INCH,
     MM,
@@ -20,16 +30,6 @@ from tests.support.requests import (
     refused,
 )
 from tests.support.smooth import Caller
-
-from smoothcore.v1 import (
-    binding_service_pb2,
-    change_set_pb2,
-    length_pb2,
-    readiness_pb2,
-    tool_pb2,
-    tool_service_pb2,
-    verification_report_pb2,
-)
 
 Code = grpc.StatusCode
 GEOMETRY = tool_pb2.ToolGeometry(

@@ -10,6 +10,21 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
+
+from smoothcore.v1 import (
+    job_service_pb2,
+    length_pb2,
+    machine_pb2,
+    machine_service_pb2,
+    readiness_pb2,
+    verification_report_pb2,
+)
+from smoothcore.v1.verification_service_pb2 import (
+    InlineProgram,
+    InlineTable,
+    VerifyProgramRequest,
+    VerifyProgramResponse,
+)
 from tests.support.requests import (
     CSV,
     DIAMETER,
@@ -29,21 +44,6 @@ from tests.support.requests import (
     send_program,
 )
 from tests.support.smooth import Caller
-
-from smoothcore.v1 import (
-    job_service_pb2,
-    length_pb2,
-    machine_pb2,
-    machine_service_pb2,
-    readiness_pb2,
-    verification_report_pb2,
-)
-from smoothcore.v1.verification_service_pb2 import (
-    InlineProgram,
-    InlineTable,
-    VerifyProgramRequest,
-    VerifyProgramResponse,
-)
 
 Code = grpc.StatusCode
 READY = readiness_pb2.READINESS_STATE_READY

@@ -10,6 +10,9 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.message import Message
+
+from smoothcore.v1 import access_pb2, change_service_pb2, tool_pb2, tool_service_pb2
+from smoothcore_server.domain.principal import PERMISSIONS, ApiKey
 from tests.support.requests import (
     World,
     create_key,
@@ -24,9 +27,6 @@ from tests.support.requests import (
     requests_for,
 )
 from tests.support.smooth import Caller, SmoothServer, start_server
-
-from smoothcore.v1 import access_pb2, change_service_pb2, tool_pb2, tool_service_pb2
-from smoothcore_server.domain.principal import PERMISSIONS, ApiKey
 
 Code = grpc.StatusCode
 ALL = sorted(methods())

@@ -10,6 +10,9 @@ from typing import Any
 
 import grpc
 import pytest
+
+from smoothcore.v1 import change_service_pb2
+from smoothcore.v1.change_set_pb2 import RESOURCE_TYPE_JOB, RESOURCE_TYPE_TOOL
 from tests.feed.following import (
     Follower,
     eventually,
@@ -20,9 +23,6 @@ from tests.feed.following import (
 )
 from tests.feed.writing import create_machine, create_tool, push_rows
 from tests.support.smooth import Caller, ServerProcess, SmoothServer
-
-from smoothcore.v1 import change_service_pb2
-from smoothcore.v1.change_set_pb2 import RESOURCE_TYPE_JOB, RESOURCE_TYPE_TOOL
 
 WATCHES = 200
 CONNECTIONS = 4

@@ -12,9 +12,6 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.conftest import ENGINES
-from tests.support.postgres import PostgresServer
-from tests.support.smooth import Caller, ServerProcess, SmoothServer, start_server
 
 from smoothcore.v1 import (
     binding_service_pb2,
@@ -32,6 +29,9 @@ from smoothcore_server.domain.tool_table import ToolTableEntry
 from smoothcore_server.store import change_log
 from smoothcore_server.store.failpoints import PLACES
 from smoothcore_server.store.transaction import Reader
+from tests.conftest import ENGINES
+from tests.support.postgres import PostgresServer
+from tests.support.smooth import Caller, ServerProcess, SmoothServer, start_server
 
 ROWS = 50
 ALL = range(1, ROWS + 1)

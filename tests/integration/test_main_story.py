@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.smooth import Caller
-
 from smoothcore.v1 import (
     binding_service_pb2,
     job_pb2,
@@ -16,6 +14,7 @@ from smoothcore.v1 import (
     verification_report_pb2,
     verification_service_pb2,
 )
+from tests.support.smooth import Caller
 
 TABLE = b"""T1 P1 Z50.5 D6.35 ;1/4 flat end mill
 T2 P2 Z61.25 D3.175 ;1/8 flat end mill

@@ -10,19 +10,6 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from structlog.testing import capture_logs
-from tests.unit.test_transport_fakes import (
-    SECRET,
-    Running,
-    bearer,
-    detail,
-    reason,
-    refused,
-    running,
-    status_of,
-    upload,
-    watch,
-    wire_text,
-)
 
 from smoothcore.v1 import (
     change_service_pb2,
@@ -39,6 +26,19 @@ from smoothcore_server.domain.errors import (
     FieldViolation,
     InvalidArgumentError,
     not_found,
+)
+from tests.unit.test_transport_fakes import (
+    SECRET,
+    Running,
+    bearer,
+    detail,
+    reason,
+    refused,
+    running,
+    status_of,
+    upload,
+    watch,
+    wire_text,
 )
 
 Code = grpc.StatusCode

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.verify_facts import MILL, entry, mm, tool, with_machine
 
 from smoothcore_server.domain.binding import Binding, BindingState
 from smoothcore_server.domain.binding_rules import binding_after
@@ -17,6 +16,7 @@ from smoothcore_server.domain.machine import (
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_kind import ToolKind
 from smoothcore_server.domain.tool_table import EntryState, ToolTableEntry
+from tests.verify_facts import MILL, entry, mm, tool, with_machine
 
 GAUGE = with_machine(length_reference=LengthReference.GAUGE_LINE)
 BOUND = Binding(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
 
 from smoothcore.v1 import machine_pb2
 from smoothcore.v1.machine_pb2 import Machine
@@ -28,6 +27,7 @@ from smoothcore_client import (
     table_format,
 )
 from smoothcore_client._channel import is_loopback, service_config
+from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
 
 __all__ = ["fake"]
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import grpc
 import pytest
-from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
 
 from smoothcore.v1.change_set_pb2 import Change, ChangeSet
 from smoothcore.v1.machine_pb2 import Machine
@@ -23,6 +22,7 @@ from smoothcore.v1.tool_table_entry_pb2 import ToolTableEntry
 from smoothcore_client import smoothd
 from smoothcore_client.cli.config import Login, load_login, save_login
 from smoothcore_client.cli.session import Settings
+from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
 
 __all__ = ["fake"]
 

@@ -6,7 +6,6 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
-from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
 
 from smoothcore.v1.machine_pb2 import Machine
 from smoothcore.v1.machine_service_pb2 import CreateMachineRequest
@@ -25,6 +24,7 @@ from smoothcore_client import (
     Unavailable,
     Unimplemented,
 )
+from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
 
 __all__ = ["fake"]
 

@@ -8,13 +8,13 @@ from collections import deque
 
 import grpc
 import pytest
-from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
 
 from smoothcore.v1.change_service_pb2 import WatchChangesRequest
 from smoothcore.v1.change_set_pb2 import ChangeSet
 from smoothcore.v1.machine_pb2 import Machine
 from smoothcore.v1.tool_service_pb2 import GetToolRequest
 from smoothcore_client import AsyncClient, Backoff, Client, InsecureTransportError, NotFound
+from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
 
 __all__ = ["fake"]
 

@@ -13,10 +13,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.unit.test_client_fakes import FakeAuth
 
 from smoothcore.v1.auth_service_pb2_grpc import add_AuthServiceServicer_to_server
 from smoothcore_client import TLS, AsyncClient, Unavailable
+from tests.unit.test_client_fakes import FakeAuth
 
 
 def self_signed() -> tuple[bytes, bytes]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
 
 from smoothcore.v1.change_set_pb2 import (
     RESOURCE_TYPE_READINESS,
@@ -25,6 +24,7 @@ from smoothcore_client import (
     Watch,
     WatchEvent,
 )
+from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
 
 __all__ = ["fake"]
 

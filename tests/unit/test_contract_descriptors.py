@@ -15,10 +15,10 @@ from google.api import annotations_pb2, field_behavior_pb2, resource_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from grpc_tools import protoc  # type: ignore[import-untyped]
-from tests.support.requests import methods
 
 from smoothcore.v1 import access_pb2
 from smoothcore_server.domain.principal import PERMISSIONS
+from tests.support.requests import methods
 
 PACKAGE = "smoothcore.v1"
 PROTOS = Path(__file__).resolve().parents[2] / "protos"

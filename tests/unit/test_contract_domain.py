@@ -11,7 +11,6 @@ import grpc
 from google.api import field_behavior_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
-from tests.unit.test_contract_descriptors import comment_of
 
 import smoothcore.v1
 import smoothcore_server.api.messages
@@ -21,6 +20,7 @@ from smoothcore_server.api.messages.values import EnumMap
 from smoothcore_server.domain.change import READ_PERMISSION, ResourceType
 from smoothcore_server.domain.errors import ErrorReason, SmoothCoreError
 from smoothcore_server.domain.principal import PERMISSIONS
+from tests.unit.test_contract_descriptors import comment_of
 
 
 def enum_maps() -> dict[str, EnumMap[enum.Enum, int]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests import corpus, linuxcnc_oracle
 
 from smoothcore_server.domain.length import LengthUnit
 from smoothcore_server.domain.program import ProgramContents, UnitState
 from smoothcore_server.domain.tool_table import repeated_addresses
 from smoothcore_server.formats import csv_table, linuxcnc_tbl, nc_program
+from tests import corpus, linuxcnc_oracle
 
 MM = LengthUnit.MILLIMETER
 

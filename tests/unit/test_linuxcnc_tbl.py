@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests import linuxcnc_oracle
 
 from smoothcore_server.domain.length import LengthUnit
 from smoothcore_server.domain.tool_table import ParsedTable, Registers, TableProblem, TableRow
 from smoothcore_server.formats import linuxcnc_tbl
+from tests import linuxcnc_oracle
 
 MM = LengthUnit.MILLIMETER
 INCH = LengthUnit.INCH

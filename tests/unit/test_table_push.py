@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.verify_facts import MILL, RADIUS, READ, inch, mm, with_machine
 
 from smoothcore_server.domain.length import Length
 from smoothcore_server.domain.machine import DiameterMeaning, Machine, RegisterProfile
@@ -31,6 +30,7 @@ from smoothcore_server.domain.tool_table import (
     TableRow,
     ToolTableEntry,
 )
+from tests.verify_facts import MILL, RADIUS, READ, inch, mm, with_machine
 
 LATER = READ + timedelta(minutes=5)
 Table = Mapping[str, ToolTableEntry]

@@ -12,12 +12,12 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from tests.unit.test_transport_fakes import Fakes, Running, bearer, detail, reason, running
 
 from smoothcore.v1 import change_service_pb2, tool_pb2
 from smoothcore_server.domain.errors import draining
 from smoothcore_server.transport.drain import Drain
 from smoothcore_server.transport.settings import DrainSettings
+from tests.unit.test_transport_fakes import Fakes, Running, bearer, detail, reason, running
 
 QUICK = DrainSettings(stream_grace_s=0.3, call_grace_s=2)
 

@@ -9,6 +9,12 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2
+
+from smoothcore.v1 import (
+    change_service_pb2,
+    tool_pb2,
+)
+from smoothcore_server.transport.settings import ClassLimits, Limits, ServerSettings
 from tests.unit.test_transport_fakes import (
     SECRET,
     Fakes,
@@ -21,12 +27,6 @@ from tests.unit.test_transport_fakes import (
     wait_until,
     watch,
 )
-
-from smoothcore.v1 import (
-    change_service_pb2,
-    tool_pb2,
-)
-from smoothcore_server.transport.settings import ClassLimits, Limits, ServerSettings
 
 Code = grpc.StatusCode
 GET = {"grpc_type": "unary", "grpc_service": "smoothcore.v1.ToolService", "grpc_method": "GetTool"}

@@ -11,12 +11,12 @@ from urllib.request import urlopen
 import grpc
 import pytest
 from prometheus_client import CollectorRegistry, Counter
-from tests.unit.test_transport_fakes import authenticate
 
 from smoothcore_server.transport import listen
 from smoothcore_server.transport.metrics import start_metrics_server
 from smoothcore_server.transport.server import GrpcServer
 from smoothcore_server.transport.settings import ServerSettings
+from tests.unit.test_transport_fakes import authenticate
 
 
 def server_on(*addresses: str, **settings: object) -> GrpcServer:

@@ -10,6 +10,12 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
+
+from smoothcore.v1 import change_service_pb2
+from smoothcore_server.transport.call_metrics import CallMetrics
+from smoothcore_server.transport.handlers import Invocation
+from smoothcore_server.transport.interceptors.boundary import Boundary
+from smoothcore_server.transport.methods import Method
 from tests.unit.test_transport_fakes import (
     ECHO,
     SECRET,
@@ -21,12 +27,6 @@ from tests.unit.test_transport_fakes import (
     watch,
     wire_text,
 )
-
-from smoothcore.v1 import change_service_pb2
-from smoothcore_server.transport.call_metrics import CallMetrics
-from smoothcore_server.transport.handlers import Invocation
-from smoothcore_server.transport.interceptors.boundary import Boundary
-from smoothcore_server.transport.methods import Method
 
 Code = grpc.StatusCode
 GET = {"grpc_type": "unary", "grpc_service": "smoothcore.v1.ToolService", "grpc_method": "GetTool"}

@@ -16,11 +16,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Tracer
 from structlog.testing import capture_logs
-from tests.unit.test_transport_fakes import SECRET, Running, bearer, running
 
 from smoothcore.v1 import change_service_pb2, program_service_pb2
 from smoothcore_server.transport.methods import REFLECTION_V1, REFLECTION_V1ALPHA
 from smoothcore_server.transport.settings import ServerSettings
+from tests.unit.test_transport_fakes import SECRET, Running, bearer, running
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

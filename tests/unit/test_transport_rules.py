@@ -9,7 +9,6 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from prometheus_client import CollectorRegistry
-from tests.unit.test_transport_fakes import services
 
 from smoothcore.v1 import (
     access_pb2,
@@ -35,6 +34,7 @@ from smoothcore_server.transport.resource_names import patterns, type_of
 from smoothcore_server.transport.server import GrpcServer, Service
 from smoothcore_server.transport.settings import ServerSettings
 from smoothcore_server.transport.validation import Validator
+from tests.unit.test_transport_fakes import services
 
 FILES = [
     auth_service_pb2,

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
-from tests.unit.test_transport_fakes import running
 
 from smoothcore_server.transport.settings import ServerSettings, TlsSettings
 from smoothcore_server.transport.tls import TlsError, TlsFiles
+from tests.unit.test_transport_fakes import running
 
 PEM = serialization.Encoding.PEM
 

@@ -8,19 +8,6 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from tests.verify_facts import (
-    MILL,
-    NOW,
-    READ,
-    call,
-    contents,
-    entry,
-    header,
-    report_of,
-    table,
-    tool,
-    with_machine,
-)
 
 from smoothcore_server.domain.binding import Binding, BindingState
 from smoothcore_server.domain.length import Length, LengthUnit
@@ -44,7 +31,10 @@ from smoothcore_server.domain.program import (
 )
 from smoothcore_server.domain.tool import Tool, ToolCondition, ToolGeometry
 from smoothcore_server.domain.tool_kind import ToolKind
+from smoothcore_server.domain.tool_set import ToolSet, ToolSetKind, ToolSetMember
+from smoothcore_server.domain.tool_set_claims import facts_of_tool_set, with_tool_set
 from smoothcore_server.domain.tool_table import EntryState, Registers, ToolTableEntry
+from smoothcore_server.domain.tool_type import ToolType
 from smoothcore_server.domain.verification import (
     ProgramFacts,
     Report,
@@ -53,6 +43,19 @@ from smoothcore_server.domain.verification import (
     VerdictCode,
 )
 from smoothcore_server.domain.verify import verify
+from tests.verify_facts import (
+    MILL,
+    NOW,
+    READ,
+    call,
+    contents,
+    entry,
+    header,
+    report_of,
+    table,
+    tool,
+    with_machine,
+)
 
 GOOD = contents(call(header("6.35")))
 GOOD_TABLE = table(entry("6.35"), bound=tool("6.35"))
@@ -308,3 +311,49 @@ def test_only_a_confirmed_binding_proves_identity(program: ProgramFacts, facts: 
     machine = replace(facts.machine, minimum_assurance=Assurance.IDENTITY)
     report = verify(program, replace(facts, machine=machine, bindings={}, inline=False), READ)
     assert not report.ready
+
+
+MEMBERS = st.builds(
+    lambda number, names: ToolSetMember(number, *names),
+    st.one_of(st.none(), NUMBERS),
+    st.sampled_from([("a", ""), ("b", ""), ("", "t"), ("", "u"), ("gone", ""), ("", "gone")]),
+)
+SETS = st.builds(
+    ToolSet,
+    st.just("s"),
+    kind=st.sampled_from(ToolSetKind),
+    members=st.lists(MEMBERS, max_size=3).map(tuple),
+)
+TYPES = {
+    "t": ToolType("t", kind=FLAT, geometry=ToolGeometry(GOOD_SIZE)),
+    "u": ToolType("u", geometry=ToolGeometry(Length.parse("8", LengthUnit.MILLIMETER))),
+}
+
+
+@settings(max_examples=300, deadline=None)
+@given(PROGRAMS, TABLES, SETS, st.booleans(), st.sampled_from(["", "t", "u", "gone"]))
+def test_for_any_tool_set_ready_means_that_what_it_names_is_bound_and_there(
+    program: ProgramFacts, facts: TableFacts, tool_set: ToolSet, alone: bool, type_id: str
+) -> None:
+    tools = {key: replace(item, tool_type_id=type_id) for key, item in facts.tools.items()}
+    facts = replace(facts, tools=tools, tool_types=TYPES)
+    made = facts_of_tool_set if alone else with_tool_set
+    claims = (tool_set, tools, TYPES) if alone else (program, tool_set, tools, TYPES)
+    report = verify(made(*claims), facts, READ)  # type: ignore[operator]
+    named = {member.tool_number: member for member in tool_set.members}
+    if any("gone" in (member.tool_id, member.tool_type_id) for member in tool_set.members):
+        assert not report.ready
+    if alone and not any(named):
+        assert not report.ready
+    event(f"ready: {report.ready}")
+    for verdict in report.verdicts:
+        member = named.get(verdict.tool_number)
+        if verdict.code is not VerdictCode.OK or member is None:
+            continue
+        assert all(item.agrees for item in verdict.compared)
+        assert verdict.compared
+        if not facts.inline:
+            assert verdict.assurance is Assurance.IDENTITY
+            bound = verdict.tool_name.removeprefix("tools/")
+            assert member.tool_id in ("", bound)
+            assert member.tool_type_id in ("", type_id)

@@ -16,7 +16,7 @@ class ToolType:
     id: str
     display_name: str = ""
     kind: ToolKind | None = None
-    geometry: ToolGeometry = ToolGeometry()
+    geometry: ToolGeometry = field(default=ToolGeometry())
     manufacturer: str = ""
     product_id: str = ""
     external_ids: dict[str, str] = field(default_factory=dict)
