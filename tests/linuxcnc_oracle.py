@@ -99,6 +99,6 @@ def assert_agreement(table: ParsedTable, data: bytes) -> None:
         for letter, name in (("D", "diameter_geometry"), ("Z", "length_geometry"), ("W", "w")):
             length = getattr(row.registers, name)
             if length is not None:
-                assert length.mm == values[letter]
+                assert length.mm == round(values[letter] * length.unit.mm, 9)
             else:
                 assert (letter in values) == (name in row.registers.unreadable)

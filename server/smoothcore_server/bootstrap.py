@@ -56,6 +56,7 @@ from smoothcore_server.store.sqlite import SqliteEngine
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Author, Transaction
 from smoothcore_server.transport.drain import Drain
+from smoothcore_server.transport.listen import check_addresses
 from smoothcore_server.transport.metrics import MetricsServer, start_metrics_server
 from smoothcore_server.transport.server import GrpcServer, Service
 from smoothcore_server.transport.settings import (
@@ -159,6 +160,9 @@ class Application:
         # The store works in threads of its own; the default interval of 5 ms would let it hold
         # the event loop up.
         sys.setswitchinterval(0.0005)
+        # Before the first start makes a key that would never be shown.
+        serving = server_settings(self.settings)
+        check_addresses(serving, self.settings.metrics_listen)
         self.database = Database(self.settings)
         self.store = self.database.store
         self.first_start = await self.database.prepare()
@@ -167,7 +171,7 @@ class Application:
         timeline = await self.store.run_read(instance.timeline)
         assert timeline is not None, "prepare() has made it"
         self.server = GrpcServer(
-            server_settings(self.settings),
+            serving,
             self._services(self.database.keys, timeline),
             authenticate=Authenticator(self.store, self.database.keys.api_key),
             registry=self.registry,

@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     def url(self) -> URL:
         """Where the database is."""
         if self.database_url is None:
-            return make_url(f"sqlite:///{self.data_dir / 'smooth.db'}")
+            return URL.create("sqlite", database=str(self.data_dir / "smooth.db"))
         return _parse_url(self.database_url)
 
     @classmethod

@@ -43,7 +43,7 @@ def smooth(fake: FakeServer, tmp_path: Path) -> Smooth:
 
     async def run(*arguments: str, interrupt_after_line: bool = False) -> Done:
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "COLUMNS"},
             "SMOOTH_SERVER": fake.address,
             "SMOOTH_CONFIG": str(tmp_path / "config" / "login.json"),
             "PYTHONPATH": os.pathsep.join(sys.path),

@@ -118,7 +118,7 @@ LINUXCNC = "gcode/LinuxCNC+linuxcnc"
         (
             f"{ENIER}/240827/slot_assembly_12.nc",
             [
-                "T10 2. in H[10] D[]",
+                "T10 2 in H[10] D[]",
                 "T1 .5 in H[1] D[1]",
                 "T5 .25 in H[5] D[]",
                 "T22 None H[22] D[]",

@@ -105,7 +105,7 @@ def test_prose_that_mentions_a_tool_is_no_header(comment: str) -> None:
 
 
 def test_sizes_are_in_the_unit_of_the_program_wherever_it_stands() -> None:
-    assert size("T3 D=6. CR=0. - flat end mill", "T3 M6\nG21\n")[0] == "6. mm"
+    assert size("T3 D=6. CR=0. - flat end mill", "T3 M6\nG21\n")[0] == "6 mm"
 
 
 @pytest.mark.parametrize("program", ["T3 M6\n", "G20\nG21\nT3 M6\n"])

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from smoothcore_server.domain.binding import Binding, BindingState
+from smoothcore_server.domain.bound_tools import BoundTools
 from smoothcore_server.domain.comparing import SizeReading
 from smoothcore_server.domain.kind_rules import kind_words
 from smoothcore_server.domain.length import Length
 from smoothcore_server.domain.machine import Machine
+from smoothcore_server.domain.named_claim import THE_PROGRAM, NamedClaim
 from smoothcore_server.domain.program import HeaderTool, ProgramTool
-from smoothcore_server.domain.tool import Tool
+from smoothcore_server.domain.tool import Tool, ToolGeometry
 from smoothcore_server.domain.tool_kind import ToolKind
 from smoothcore_server.domain.tool_table import EntryState, ToolTableEntry
 from smoothcore_server.domain.verification import (
@@ -56,6 +58,15 @@ class Rows:
             return replace(current[0], state=EntryState.AMBIGUOUS, state_reason=reason)
         return next(iter(current or rows), None)
 
+    def count_without_length(self) -> int:
+        """How many rows that were read have a length of 0."""
+        lengths = [
+            entry.registers.length_geometry
+            for entry in self._by_address.values()
+            if entry.state is EntryState.PRESENT
+        ]
+        return sum(length is not None and length.mm == 0 for length in lengths)
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -65,16 +76,19 @@ class Case:
     machine: Machine
     inline: bool
     rows: Rows
+    bound: BoundTools
     entry: ToolTableEntry | None
     binding: Binding | None
     """The open binding of the entry."""
     tool: Tool | None
-    """The bound tool."""
-    pinned_id: str | None
-    """Id of the tool that a person has said this program needs here."""
-    pinned_tool: Tool | None
-    pinned_place: str
-    """The entry where the pinned tool is bound; empty if nowhere that is known."""
+    """The bound tool, with its nominal values."""
+    named: tuple[NamedClaim, ...]
+    """Which tool or type the number is to be: what was pinned, then what the tool set says."""
+    claimant: str
+    """Who is verified: ``the program`` or ``the tool set``."""
+    has_program: bool
+    set_revision: int
+    """The revision of the tool set that says something of the number; 0 if none does."""
     stray_numbers: tuple[int, ...]
     """Numbers that the program describes and never calls, while it says nothing of this one."""
 
@@ -126,9 +140,12 @@ class Case:
         return confirmed and self.tool is not None
 
     @property
-    def pin_holds(self) -> bool:
-        """Whether the tool that was pinned to the program is the bound one."""
-        return self.tool is not None and self.pinned_id == self.tool.id
+    def named_holds(self) -> bool:
+        """Whether the bound tool is what every claim names, and one does."""
+        tool = self.tool
+        if tool is None or not self.named:
+            return False
+        return all(claim.holds(tool) for claim in self.named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +155,8 @@ class SizeGap:
     field: str
     wanted: Length
     reading: SizeReading
+    next_step: str = ""
+    """What to do where it is not to enter the register."""
 
 
 @dataclass(slots=True)
@@ -182,24 +201,36 @@ class Evidence:
         return any(finding.code in codes for finding, _ in self.findings)
 
 
-def make_case(call: ProgramTool, program: ProgramFacts, table: TableFacts, rows: Rows) -> Case:
+def make_case(
+    call: ProgramTool, program: ProgramFacts, table: TableFacts, rows: Rows, bound: BoundTools
+) -> Case:
     """Gather the facts that bear on one tool number."""
     entry = rows.find(call.tool_number)
-    binding = _binding_of(entry, table)
-    pinned_id = program.pinned_tools.get(call.tool_number)
+    binding = bound.binding_of(entry)
+    in_set = program.tool_set is not None and call.tool_number in program.tool_set.by_number
     return Case(
         call=call,
         machine=table.machine,
         inline=table.inline,
         rows=rows,
+        bound=bound,
         entry=entry,
         binding=binding,
-        tool=table.tools.get(binding.tool_id) if binding else None,
-        pinned_id=pinned_id,
-        pinned_tool=table.tools.get(pinned_id) if pinned_id else None,
-        pinned_place=program.pinned_elsewhere.get(pinned_id, "") if pinned_id else "",
+        tool=bound.find(binding.tool_id) if binding else None,
+        named=_named(call.tool_number, program, bound),
+        claimant=THE_PROGRAM if program.has_program else "the tool set",
+        has_program=program.has_program,
+        set_revision=program.tool_set.revision if program.tool_set and in_set else 0,
         stray_numbers=_stray_numbers(call, program),
     )
+
+
+def _named(number: int, program: ProgramFacts, bound: BoundTools) -> tuple[NamedClaim, ...]:
+    in_set = program.tool_set.by_number.get(number, ()) if program.tool_set else ()
+    pinned_id = program.pinned_tools.get(number)
+    if pinned_id is None:
+        return in_set
+    return (NamedClaim(THE_PROGRAM, pinned_id, tool=bound.find(pinned_id)), *in_set)
 
 
 def _stray_numbers(call: ProgramTool, program: ProgramFacts) -> tuple[int, ...]:
@@ -209,18 +240,20 @@ def _stray_numbers(call: ProgramTool, program: ProgramFacts) -> tuple[int, ...]:
     return tuple(header.tool_number for header in uncalled)
 
 
-def _binding_of(entry: ToolTableEntry | None, table: TableFacts) -> Binding | None:
-    if entry is None or table.inline:
-        return None
-    binding = table.bindings.get(entry.address)
-    return binding if binding is not None and binding.is_open else None
-
-
 def tool_words(tool: Tool) -> str:
     """A tool for a person: its resource name and what is known of it."""
-    known = [str(tool.geometry.diameter)] if tool.geometry.diameter else []
-    known += [kind_words(tool.kind)] if tool.kind else []
-    return f"{tool.name} ({' '.join(known)})" if known else tool.name
+    return _with_sizes(tool.name, tool.geometry, tool.kind)
+
+
+def claim_words(claim: NamedClaim) -> str:
+    """What a claim names, for a person, and what is known of that."""
+    return _with_sizes(claim.name, claim.geometry, claim.kind)
+
+
+def _with_sizes(name: str, geometry: ToolGeometry, kind: ToolKind | None) -> str:
+    known = [str(geometry.diameter)] if geometry.diameter else []
+    known += [kind_words(kind)] if kind else []
+    return f"{name} ({' '.join(known)})" if known else name
 
 
 def header_words(header: HeaderTool) -> str:

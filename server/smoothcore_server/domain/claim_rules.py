@@ -4,21 +4,8 @@ from __future__ import annotations
 
 from smoothcore_server.domain.binding import Binding, BindingState
 from smoothcore_server.domain.claim import Case, Evidence, header_words, tool_words
-from smoothcore_server.domain.comparing import (
-    Found,
-    compare_sizes,
-    compare_words,
-    difference_text,
-    known_time,
-)
-from smoothcore_server.domain.kind_rules import (
-    identity_only,
-    kind_words,
-    kinds_agree,
-    size_field,
-    why_no_diameter,
-)
-from smoothcore_server.domain.length import Length
+from smoothcore_server.domain.kind_rules import identity_only, size_field
+from smoothcore_server.domain.named_rules import judge_named_claims, judge_named_tool
 from smoothcore_server.domain.next_steps import (
     correct_row,
     say_which_tool,
@@ -26,13 +13,9 @@ from smoothcore_server.domain.next_steps import (
 )
 from smoothcore_server.domain.program import HeaderTool, UnitState
 from smoothcore_server.domain.tool import Tool, ToolCondition
+from smoothcore_server.domain.tool_rules import compare_with_header
 from smoothcore_server.domain.tool_table import EntryState
-from smoothcore_server.domain.verification import (
-    CompareSource,
-    Note,
-    UnverifiableReason,
-    VerdictCode,
-)
+from smoothcore_server.domain.verification import Note, UnverifiableReason, VerdictCode
 
 
 def judge_row(case: Case, evidence: Evidence) -> None:
@@ -50,13 +33,14 @@ def judge_row(case: Case, evidence: Evidence) -> None:
 
 
 def judge_claim(case: Case, unit_state: UnitState, evidence: Evidence) -> None:
-    """Does the program say one thing of this number, in a known unit?"""
+    """Does the claim say one thing of this number, in a known unit?"""
+    judge_named_claims(case, evidence)
     if case.contradictory_headers:
         _duplicate_claim(case, evidence)
         return
     if case.header is not None:
         _unusable_sizes(case, case.header, unit_state, evidence)
-    if case.pinned_id is None and not _states_something(case):
+    if not case.named and not _states_something(case):
         _nothing_expected(case, evidence)
 
 
@@ -126,7 +110,7 @@ def judge_bound_tool(case: Case, evidence: Evidence) -> None:
         _suspect(case, case.binding, evidence)
     if case.tool.condition is not ToolCondition.AVAILABLE:
         _unusable(case, case.tool, evidence)
-    _pinned_tool(case, case.binding, case.tool, evidence)
+    judge_named_tool(case, case.binding, case.tool, evidence)
     _header_against_tool(case, case.tool, evidence)
 
 
@@ -156,31 +140,11 @@ def _bind_command(case: Case) -> str:
     return f"smooth bind {case.machine.id} {case.label} TOOL"
 
 
-def _pinned_tool(case: Case, binding: Binding, tool: Tool, evidence: Evidence) -> None:
-    if case.pinned_id is None:
-        return
-    needed = f"tools/{case.pinned_id}"
-    found = Found(CompareSource.BOUND_TOOL, tool.name, known_time(binding.start_time))
-    evidence.compare(compare_words("tool", needed, tool.name, case.pin_holds, found), of_claim=True)
-    if case.pin_holds:
-        return
-    place = f"is at {case.pinned_place}" if case.pinned_place else "is in no row that is known"
-    message = f"{case.label} is {tool_words(tool)}; the program needs {needed}, which {place}"
-    step = f"Load {needed} as {case.label}, then: smooth bind {case.machine.id} {case.label} "
-    evidence.find(VerdictCode.WRONG_TOOL, message, step + case.pinned_id)
-
-
 def _header_against_tool(case: Case, tool: Tool, evidence: Evidence) -> None:
     """A tool comment that contradicts the bound tool's own geometry means another tool."""
     if case.header is None or identity_only(case.machine):
         return
-    differences = [
-        *_compare_kind(case, tool, evidence),
-        *_compare_diameter(case, tool, evidence),
-        *_compare_tool_size(
-            "corner_radius", case.corner_radius, tool.geometry.corner_radius, tool, evidence
-        ),
-    ]
+    differences = compare_with_header(case, tool, evidence)
     if differences:
         wanted = header_words(case.header)
         message = (
@@ -189,48 +153,3 @@ def _header_against_tool(case: Case, tool: Tool, evidence: Evidence) -> None:
         )
         step = f"Load the right tool, then say which: {_bind_command(case)}"
         evidence.find(VerdictCode.WRONG_TOOL, message, step)
-
-
-def _compare_kind(case: Case, tool: Tool, evidence: Evidence) -> list[str]:
-    if case.kind is None:
-        return []
-    if tool.kind is None:
-        evidence.skip("kind", f"{tool.name} states no kind")
-        return []
-    wanted, found = kind_words(case.kind), kind_words(tool.kind)
-    agrees = kinds_agree(case.kind, tool.kind)
-    if agrees is None:
-        evidence.skip("kind", f"{wanted} and {found} do not exclude each other")
-        return []
-    where = _where(tool)
-    evidence.compare(compare_words("kind", wanted, found, agrees, where), of_claim=True)
-    return [] if agrees else [f"{found} instead of {wanted}"]
-
-
-def _compare_diameter(case: Case, tool: Tool, evidence: Evidence) -> list[str]:
-    # The register rules record why a diameter is not compared.
-    if why_no_diameter(case.machine, case.kind, tool.kind):
-        return []
-    found = tool.geometry.diameter
-    usable = found if found is not None and found.mm > 0 else None
-    return _compare_tool_size("diameter", case.diameter, usable, tool, evidence)
-
-
-def _compare_tool_size(
-    field: str, wanted: Length | None, found: Length | None, tool: Tool, evidence: Evidence
-) -> list[str]:
-    if wanted is None:
-        return []
-    if found is None:
-        evidence.skip(field, f"{tool.name} states no {field.replace('_', ' ')}")
-        return []
-    comparison = compare_sizes(field, wanted, found, _where(tool))
-    evidence.compare(comparison, of_claim=True)
-    if comparison.agrees:
-        return []
-    difference = difference_text(found.mm - wanted.mm, wanted.unit)
-    return [f"{field.replace('_', ' ')} {found} instead of {wanted}, {difference}"]
-
-
-def _where(tool: Tool) -> Found:
-    return Found(CompareSource.BOUND_TOOL, tool.name, known_time(tool.meta.update_time))

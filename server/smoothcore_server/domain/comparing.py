@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -21,7 +21,11 @@ from smoothcore_server.domain.verification import CompareSource, Comparison, Unv
 # One part in 10^9 keeps binary rounding from deciding at the very edge of a tolerance.
 _EDGE = 1 + 1e-9
 
+# A control that prints so many decimals fills them up with zeros.
+_FILLED_DECIMALS = 6
+
 _DIAMETER_FACTOR = {DiameterMeaning.DIAMETER: "1", DiameterMeaning.RADIUS: "2"}
+_RADII = frozenset({DiameterMeaning.RADIUS, DiameterMeaning.RADIUS_WEAR})
 _RADIUS_FACTOR = {DiameterMeaning.DIAMETER: "0.5", DiameterMeaning.RADIUS: "1"}
 
 
@@ -40,6 +44,8 @@ class SizeReading:
     compensates: bool = False
     """Whether G41/G42 can work with the register, although it may say nothing of the size."""
     unreadable: bool = False
+    wear: Length | None = None
+    """How much a wear register takes from or adds to the diameter, where there is one."""
 
 
 def read_size(entry: ToolTableEntry | None, number: int, machine: Machine) -> SizeReading:
@@ -52,12 +58,27 @@ def read_size(entry: ToolTableEntry | None, number: int, machine: Machine) -> Si
         return SizeReading(label, why_not=f"there is no row {number}")
     if entry.state is not EntryState.PRESENT:
         return SizeReading(label, why_not=f"row {number} is {entry.state.value.lower()}")
+    wear = read_wear(entry, machine)
     raw = entry.registers.diameter_geometry
     if raw is None:
         unreadable = "diameter_geometry" in entry.registers.unreadable
         why = f"{label} is {'unreadable' if unreadable else 'absent'}"
-        return SizeReading(label, why_not=why, unreadable=unreadable)
-    return _interpret(label, raw, machine)
+        return SizeReading(label, why_not=why, unreadable=unreadable, wear=wear)
+    return replace(_interpret(label, raw, machine), wear=wear)
+
+
+def read_wear(entry: ToolTableEntry, machine: Machine) -> Length | None:
+    """By how much the registers of a row correct its diameter; None where none does.
+
+    A control with one D register may keep wear in it, others keep it beside the size; a control
+    that keeps radii keeps the wear of the radius.
+    """
+    profile, registers = machine.register_profile, entry.registers
+    meaning = profile.diameter_meaning if profile.confirmed else None
+    raw = registers.diameter_geometry if meaning in WEAR_MEANINGS else registers.diameter_wear
+    if raw is None or meaning not in _RADII:
+        return raw
+    return Length(str(Decimal(raw.text) * 2), raw.unit, raw.mm * 2)
 
 
 def _interpret(label: str, raw: Length, machine: Machine) -> SizeReading:
@@ -77,8 +98,20 @@ def _interpret(label: str, raw: Length, machine: Machine) -> SizeReading:
     # The text keeps its number of decimals: a radius printed as 3.18 may be 3.175, so its
     # diameter is known to 0.01 mm only.
     size = Length(str(Decimal(raw.text) * factor), raw.unit, raw.mm * float(factor))
-    printed_mm = raw.half_last_digit_mm * float(factor)
+    printed_mm = _printed_mm(raw) * float(factor)
     return SizeReading(label, size, printed_mm, compensates=True)
+
+
+def _printed_mm(raw: Length) -> float:
+    """Half the last digit that a person has typed into a register.
+
+    LinuxCNC prints all values with six decimals: ``0.188000`` is the 0.188 that somebody typed
+    for 3/16 in, and ``6.000000`` is the exact 6.
+    """
+    if len(raw.text.partition(".")[2]) < _FILLED_DECIMALS or "e" in raw.text.lower():
+        return raw.half_last_digit_mm
+    typed = raw.text.rstrip("0").rstrip(".")
+    return Length(typed, raw.unit, raw.mm).half_last_digit_mm
 
 
 def wear_band_mm(machine: Machine) -> float:

@@ -253,7 +253,8 @@ class _Parser:
         return value
 
     def _string(self) -> str:
-        start, made = self._at, []
+        start = self._at
+        made: list[str] = []
         self._at += 1
         while self._at < len(self._text):
             char = self._text[self._at]

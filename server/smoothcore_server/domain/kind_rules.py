@@ -42,7 +42,7 @@ _SAME_WORDS: tuple[frozenset[ToolKind], ...] = (
             ToolKind.COUNTERBORE,
         }
     ),
-    # A V-bit goes by all of these names.
+    # A V-bit goes by all of these names, and these are not always V-bits.
     frozenset(
         {
             ToolKind.CHAMFER_MILL,
@@ -59,6 +59,9 @@ _SAME_WORDS: tuple[frozenset[ToolKind], ...] = (
     frozenset({ToolKind.BORING_BAR, ToolKind.TURNING}),
 )
 """Kinds that different systems use for one tool: neither a contradiction nor a proof."""
+
+_V_BITS = frozenset({ToolKind.CHAMFER_MILL, ToolKind.ENGRAVER})
+"""One cutter under two words: Fusion posts a V-bit as a chamfer mill, FreeCAD as a V-bit."""
 
 WEAR_MEANINGS = frozenset({DiameterMeaning.DIAMETER_WEAR, DiameterMeaning.RADIUS_WEAR})
 
@@ -84,6 +87,15 @@ def why_no_diameter(machine: Machine, *kinds: ToolKind | None) -> str:
     return next((NO_DIAMETER[kind] for kind in kinds if kind in NO_DIAMETER), "")
 
 
+def why_no_own_diameter(machine: Machine, *kinds: ToolKind | None) -> str:
+    """Why a claimed diameter is not compared with the bound tool's own; empty where it is.
+
+    Of a tap both state the thread, whatever is in register D: an M3 is no M8. The other kinds
+    of `NO_DIAMETER` mean different sizes here too.
+    """
+    return why_no_diameter(machine, *(None if kind is ToolKind.TAP else kind for kind in kinds))
+
+
 def own_register_size(machine: Machine, tool: Tool | None) -> Length | None:
     """The size of a tool's own geometry that the D register of this machine should tell, in
     the terms of `size_field`; None where the tool states none or it is not compared."""
@@ -98,7 +110,7 @@ def kinds_agree(one: ToolKind, other: ToolKind) -> bool | None:
     """Whether two kinds are the same or exclude each other; None where the words do not tell."""
     if one in _CATCH_ALL or other in _CATCH_ALL:
         return None
-    if one is other:
+    if one is other or (one in _V_BITS and other in _V_BITS):
         return True
     if any(one in words and other in words for words in _SAME_WORDS):
         return None

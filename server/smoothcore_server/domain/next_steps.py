@@ -36,3 +36,8 @@ def state_what_is_needed(case: Case) -> str:
         "Post the program with tool comments, attach a tool set, or pin to it the tools that are"
         f" bound now. smooth why {case.machine.id} shows what is known."
     )
+
+
+def correct_set(by: str) -> str:
+    """Make a tool set name what exists."""
+    return f"Put a tool or a tool type that exists into {by}."

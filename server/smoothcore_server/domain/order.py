@@ -84,7 +84,7 @@ def _term(part: str, position: int) -> OrderTerm:
     name, directions = words[0], words[1:]
     if not _FIELD.fullmatch(name):
         raise refused(position, f"{_shown(name)} is no field")
-    if len(directions) > 1 or directions and directions[0].lower() not in _DIRECTIONS:
+    if len(directions) > 1 or (directions and directions[0].lower() not in _DIRECTIONS):
         raise refused(
             position, f"expected asc, desc or a comma behind {name}, found {_shown(directions[-1])}"
         )

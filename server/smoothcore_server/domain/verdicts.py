@@ -7,18 +7,15 @@ compared and agrees.
 
 from __future__ import annotations
 
-from smoothcore_server.domain.claim import Case, Evidence, SizeGap, header_words
+from smoothcore_server.domain.claim import Case, Evidence, SizeGap, claim_words, header_words
 from smoothcore_server.domain.claim_rules import judge_bound_tool, judge_claim, judge_row
 from smoothcore_server.domain.kind_rules import identity_only, why_no_diameter
+from smoothcore_server.domain.length_rules import judge_lengths
 from smoothcore_server.domain.machine import Assurance, ToolChange
+from smoothcore_server.domain.named_rules import named_not_bound
 from smoothcore_server.domain.next_steps import say_which_tool, state_what_is_needed
 from smoothcore_server.domain.program import UnitState
-from smoothcore_server.domain.register_rules import (
-    judge_lengths,
-    judge_sizes,
-    register_row,
-    step_for,
-)
+from smoothcore_server.domain.register_rules import judge_sizes, register_row, step_for
 from smoothcore_server.domain.tool_table import EntryState
 from smoothcore_server.domain.verification import (
     CompareSource,
@@ -53,10 +50,11 @@ def _judge_proof(case: Case, evidence: Evidence) -> None:
         VerdictCode.WRONG_TOOL,
         VerdictCode.GEOMETRY_MISMATCH,
     )
-    if decided:
+    # What dangles was said already; nothing can be proven of it.
+    if decided or any(claim.dangling for claim in case.named):
         return
-    if case.pinned_id is not None and case.binding is None and not case.inline:
-        _pinned_not_bound(case, evidence)
+    if case.named and case.binding is None and not case.inline:
+        named_not_bound(case, evidence)
     elif (gap := _unproven_gap(case, evidence)) is not None:
         _unproven_size(case, gap, evidence)
     elif _only_a_sort_is_stated(case):
@@ -73,23 +71,14 @@ def _needs_identity(case: Case) -> bool:
     return not case.inline and case.machine.minimum_assurance is Assurance.IDENTITY
 
 
-def _pinned_not_bound(case: Case, evidence: Evidence) -> None:
-    place = f" ({case.pinned_place} holds it)" if case.pinned_place else ""
-    message = (
-        f"{case.label}: the program needs tools/{case.pinned_id}{place}, and nobody has said"
-        f" which tool {case.label} is"
-    )
-    evidence.find(VerdictCode.UNCONFIRMED, message, say_which_tool(case, str(case.pinned_id)))
-
-
 def _unproven_gap(case: Case, evidence: Evidence) -> SizeGap | None:
     """A size that is claimed, could be compared, and agrees with nothing.
 
     That the kind agrees is not enough then: a 3 mm and a 6 mm end mill are of one kind. Where
-    the very tool was pinned and is bound, its sizes need no other proof.
+    the very tool that is named is bound, its sizes need no other proof.
     """
     gap = evidence.size_gap
-    if gap is None or case.pin_holds or gap.field in evidence.agreed_fields:
+    if gap is None or case.named_holds or gap.field in evidence.agreed_fields:
         return None
     return gap
 
@@ -98,17 +87,17 @@ def _unproven_size(case: Case, gap: SizeGap, evidence: Evidence) -> None:
     if evidence.has(VerdictCode.UNVERIFIABLE):
         return
     bound = f", and {case.tool.name} states no size" if case.tool else ""
-    message = f"{case.label}: the program wants {gap.wanted}, but {gap.reading.why_not}{bound}"
+    message = f"{case.label}: {case.claimant} wants {gap.wanted}, but {gap.reading.why_not}{bound}"
     missing = gap.reading.reason is UnverifiableReason.NO_REGISTER
     unbound = missing and case.binding is None and not case.inline
-    step = say_which_tool(case) if unbound else step_for(case, gap.reading)
+    step = say_which_tool(case) if unbound else gap.next_step or step_for(case, gap.reading)
     evidence.unverifiable(gap.reading.reason, message, step)
 
 
 def _only_a_sort_is_stated(case: Case) -> bool:
     """Whether the program states a kind or a corner radius of a tool whose diameter matters, and
     no diameter: any end mill would agree with "flat end mill"."""
-    if case.pin_holds or case.header is None or case.diameter is not None:
+    if case.named_holds or case.header is None or case.diameter is not None:
         return False
     tool_kind = case.tool.kind if case.tool else None
     return not why_no_diameter(case.machine, case.kind, tool_kind)
@@ -131,9 +120,12 @@ def _nothing_compared(case: Case, evidence: Evidence) -> None:
         reason = UnverifiableReason.NOTHING_EXPECTED
         evidence.unverifiable(reason, message, state_what_is_needed(case))
         return
-    wanted = header_words(case.header) if case.header else "a tool"
-    why = "; ".join(dict.fromkeys(skipped.reason for skipped in evidence.not_compared))
-    message = f"{case.label}: the program wants {wanted}, and nothing could be compared"
+    named = claim_words(case.named[0]) if case.named else "a tool"
+    wanted = header_words(case.header) if case.header else named
+    # A length says nothing of which tool it is, compared or not.
+    skipped = [item for item in evidence.not_compared if item.field != "length_register"]
+    why = "; ".join(dict.fromkeys(item.reason for item in skipped))
+    message = f"{case.label}: {case.claimant} wants {wanted}, and nothing could be compared"
     step = state_what_is_needed(case) if case.binding else say_which_tool(case)
     evidence.unverifiable(
         UnverifiableReason.NO_REGISTER, f"{message} ({why})" if why else message, step
@@ -176,7 +168,7 @@ def _ok(case: Case, evidence: Evidence) -> Finding:
         f"{item.field.replace('_', ' ')} of {_SOURCE_WORDS[item.source]} {item.found}"
         for item in agreed
     )
-    return Finding(VerdictCode.OK, f"{case.label}: agrees with the program ({words})")
+    return Finding(VerdictCode.OK, f"{case.label}: agrees with {case.claimant} ({words})")
 
 
 def _assurance(case: Case) -> Assurance:
@@ -190,10 +182,12 @@ def _entry_name(case: Case) -> str:
 
 
 def _cause_revision(case: Case) -> int:
-    """The newest revision of the row, its binding and tool, and the rows of called registers."""
+    """The newest revision of the row, its binding, tool and type, the rows of called registers,
+    and what is claimed by name."""
     if case.inline:
         return 0
     uses = (*case.call.length_registers, *case.call.diameter_registers)
     rows = [case.entry, *(register_row(case, use.number) for use in uses)]
-    facts = [*rows, case.binding, case.tool]
-    return max((fact.meta.revision for fact in facts if fact is not None), default=0)
+    facts = [*rows, case.binding, case.tool, case.bound.type_of(case.tool)]
+    revisions = [fact.meta.revision for fact in facts if fact is not None]
+    return max(*revisions, *(claim.revision for claim in case.named), case.set_revision, 0)

@@ -11,9 +11,11 @@ from datetime import datetime
 
 from smoothcore_server.domain.binding import Binding
 from smoothcore_server.domain.machine import Assurance, Machine
+from smoothcore_server.domain.named_claim import SetClaims
 from smoothcore_server.domain.program import ProgramContents
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_table import ToolTableEntry
+from smoothcore_server.domain.tool_type import ToolType
 
 
 class ReportCode(enum.IntEnum):
@@ -83,7 +85,8 @@ class Comparison:
     """One field that was compared: what was expected, what was found, and where."""
 
     field: str
-    """``diameter``, ``corner_radius``, ``kind``, ``length_register``, ``tool``."""
+    """``diameter``, ``corner_radius``, ``point_angle``, ``kind``, ``length_register``, ``tool``,
+    ``tool_type``."""
     expected: str
     """As stated by the claim, with its unit: ``6.35 mm``."""
     found: str
@@ -176,17 +179,24 @@ class TableFacts:
     bindings: dict[str, Binding] = field(default_factory=dict)
     """Open bindings by address."""
     tools: dict[str, Tool] = field(default_factory=dict)
-    """By id: the tools that the open bindings name."""
+    """By id: the tools that the open bindings name, and those that are pinned."""
     inline: bool = False
     """The table came with the request: no age, no bindings, GEOMETRY is the most it can prove."""
+    tool_types: dict[str, ToolType] = field(default_factory=dict)
+    """By id: the types of ``tools``, for the sizes that those do not state themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramFacts:
-    """The program that is verified, and what has been pinned for it."""
+    """The program that is verified, what has been pinned for it, and the tool set beside it."""
 
     contents: ProgramContents
     pinned_tools: dict[int, str] = field(default_factory=dict)
     """Tool number -> tool id that a person has said this program needs (claims of kind d)."""
     pinned_elsewhere: dict[str, str] = field(default_factory=dict)
-    """Tool id -> the entry where a pinned tool is bound, for WRONG_TOOL messages."""
+    """Tool id -> the entry where a claimed tool is bound, for WRONG_TOOL messages. Needed only
+    for other machines; this one's bindings are known."""
+    tool_set: SetClaims | None = None
+    """What a tool set says of the numbers (claims of kind a)."""
+    has_program: bool = True
+    """False where the set alone is verified: then nothing is known of lines, G43 and G41."""

@@ -1,7 +1,9 @@
-"""Verification of a program against a tool table: a pure function of facts and of the time.
+"""Verification of a program or a tool set against a tool table: a pure function of facts and of
+the time.
 
 First what keeps the whole report from being READY, then a verdict for each tool number that the
-program calls. READY needs at least one claim, no finding on the report, and OK for every claim.
+program calls, or that the set names where there is no program. READY needs at least one claim,
+no finding on the report, and OK for every claim.
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+from smoothcore_server.domain.bound_tools import BoundTools
 from smoothcore_server.domain.claim import Rows, make_case
 from smoothcore_server.domain.machine import Assurance, Machine, TableState
-from smoothcore_server.domain.next_steps import push_table
+from smoothcore_server.domain.named_claim import SetClaims
+from smoothcore_server.domain.next_steps import correct_set, push_table
 from smoothcore_server.domain.program import (
     HeaderTool,
     IncompleteCall,
@@ -43,39 +47,66 @@ _INCOMPLETE = {
 
 
 def verify(program: ProgramFacts, table: TableFacts, now: datetime) -> Report:
-    """Say whether the tools in the table are those that the program expects.
+    """Say whether the tools in the table are those that the program or the tool set expects.
 
     ``now`` counts only for the age of a stored table. The work is linear in the number of tools
     and rows.
     """
     contents = program.contents
-    rows = Rows(table.entries)
-    # An empty spindle is never missing.
-    calls = [call for call in contents.tools if call.tool_number != 0]
+    rows, bound = Rows(table.entries), BoundTools(table, program.pinned_elsewhere)
+    calls = _claimed(program)
     stale_at = None if table.inline else _stale_at(calls, rows, table.machine)
     findings = (
-        *_program_findings(contents, calls),
+        *_program_findings(program, calls),
         *(() if table.inline else _table_findings(table.machine, stale_at, now)),
     )
     changes = _changes_in_order(contents)
-    verdicts = tuple(
-        judge(make_case(call, program, table, rows), contents.unit_state, changes) for call in calls
-    )
+    cases = [make_case(call, program, table, rows, bound) for call in calls]
+    verdicts = tuple(judge(case, contents.unit_state, changes) for case in cases)
     all_ok = all(verdict.code is VerdictCode.OK for verdict in verdicts)
     ready = bool(verdicts) and all_ok and not findings
-    headline = _headline(findings, verdicts)
+    headline = _headline(findings, verdicts, "program" if program.has_program else "tool set")
     return Report(ready, " ".join(headline.split()), findings, verdicts, stale_at)
 
 
-def _program_findings(
-    contents: ProgramContents, calls: list[ProgramTool]
-) -> Iterable[ReportFinding]:
-    if not calls:
+def _claimed(program: ProgramFacts) -> list[ProgramTool]:
+    """The tools that are judged: those that are called, and members of the set that dangle.
+
+    An empty spindle is never missing. What the set names and the program never calls is not
+    needed; but a set with a member that is gone is broken, and never READY.
+    """
+    calls = [call for call in program.contents.tools if call.tool_number != 0]
+    called = {call.tool_number for call in calls}
+    in_set = program.tool_set.by_number if program.tool_set else {}
+    return calls + [
+        ProgramTool(number, ())
+        for number, claims in in_set.items()
+        if number not in called and any(claim.dangling for claim in claims)
+    ]
+
+
+def _program_findings(program: ProgramFacts, calls: list[ProgramTool]) -> Iterable[ReportFinding]:
+    if not calls and program.has_program:
         message = "The program calls no tool, so there is nothing to verify"
         step = "Post the program with its tool changes (T and M6)."
         yield ReportFinding(ReportCode.NO_CLAIMS, message, step)
-    yield from _incomplete(contents.incomplete)
-    yield from _unit_unknown(contents, calls)
+    yield from _set_findings(program.tool_set, calls, program.has_program)
+    yield from _incomplete(program.contents.incomplete)
+    yield from _unit_unknown(program.contents, calls)
+
+
+def _set_findings(
+    tool_set: SetClaims | None, calls: list[ProgramTool], has_program: bool
+) -> Iterable[ReportFinding]:
+    """A set that is gone or broken claims nothing that can be relied on."""
+    if tool_set is None:
+        return
+    for problem in tool_set.problems:
+        yield ReportFinding(ReportCode.NO_CLAIMS, problem, correct_set(tool_set.name))
+    if not calls and not has_program and not tool_set.problems:
+        message = f"{tool_set.name} puts no tool on a number, so there is nothing to verify"
+        step = "Give the members of the set their tool numbers."
+        yield ReportFinding(ReportCode.NO_CLAIMS, message, step)
 
 
 def _incomplete(incomplete: tuple[IncompleteCall, ...]) -> Iterable[ReportFinding]:
@@ -116,12 +147,12 @@ def _unitless(header: HeaderTool) -> bool:
 def _table_findings(
     machine: Machine, stale_at: datetime | None, now: datetime
 ) -> Iterable[ReportFinding]:
-    step = push_table(machine)
-    step = step[0].upper() + step[1:]
+    push = push_table(machine)
+    step = push[0].upper() + push[1:]
     if machine.table_state is TableState.IN_DOUBT:
         why = machine.table_state_reason or "a push of it was held"
         message = f"The tool table of {machine.name} is in doubt: {why}"
-        yield ReportFinding(ReportCode.TABLE_IN_DOUBT, message, f"Review the push, or {step}")
+        yield ReportFinding(ReportCode.TABLE_IN_DOUBT, message, f"Review the push, or {push}")
     elif machine.table_state is TableState.NEVER_READ:
         message = f"The tool table of {machine.name} was never read"
         yield ReportFinding(ReportCode.TABLE_IN_DOUBT, message, step)
@@ -160,7 +191,9 @@ def _changes_in_order(contents: ProgramContents) -> str:
     return f"{named} and {more} more" if more > 0 else named
 
 
-def _headline(findings: tuple[ReportFinding, ...], verdicts: tuple[Verdict, ...]) -> str:
+def _headline(
+    findings: tuple[ReportFinding, ...], verdicts: tuple[Verdict, ...], claimant: str
+) -> str:
     wrong = [verdict for verdict in verdicts if verdict.code is not VerdictCode.OK]
     others = len(findings) + len(wrong) - 1
     more = f" (and {others} more)" if others > 0 else ""
@@ -171,4 +204,4 @@ def _headline(findings: tuple[ReportFinding, ...], verdicts: tuple[Verdict, ...]
         return f"NOT READY: {min(wrong, key=lambda verdict: verdict.code).message}{more}"
     by_identity = sum(verdict.assurance is Assurance.IDENTITY for verdict in verdicts)
     tools = "1 tool agrees" if len(verdicts) == 1 else f"{len(verdicts)} tools agree"
-    return f"READY: {tools} with the program ({by_identity} of them by identity)"
+    return f"READY: {tools} with the {claimant} ({by_identity} of them by identity)"

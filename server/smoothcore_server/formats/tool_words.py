@@ -57,7 +57,8 @@ _NUMBER = r"(?:[0-9]{1,6}(?:\.[0-9]{0,8})?|\.[0-9]{1,8})"
 _FRACTION = r"(?:[0-9]{1,2}[ -])?[0-9]{1,3}/[0-9]{1,3}"
 _MARK = r"(?:\"|''|”|″|(?:MM|INCH(?:ES)?|IN)(?![A-Z]))"
 _SIZE = re.compile(
-    rf"(?P<number>{_FRACTION}|{_NUMBER})(?![0-9./])(?:[ ]?(?P<mark>{_MARK}))?", re.IGNORECASE
+    rf"(?<![0-9][.,])(?P<number>{_FRACTION}|{_NUMBER})(?![0-9./]|,[0-9])(?:[ ]?(?P<mark>{_MARK}))?",
+    re.IGNORECASE,
 )
 # Sizes of something else than the cutting diameter.
 _OTHER_SIZE = re.compile(

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from smoothcore_server.store.engine import (
     Body,
@@ -24,6 +24,9 @@ from smoothcore_server.store.engine import (
 )
 
 T = TypeVar("T")
+
+GRACE_S = 5.0
+"""The server ends a statement in time by itself; one that is so much later does not answer."""
 
 SERIALIZATION_FAILURE, DEADLOCK, LOCK_TIMEOUT, QUERY_CANCELED = "40001", "40P01", "55P03", "57014"
 
@@ -53,6 +56,7 @@ class PostgresEngine(Engine):
             pool_pre_ping=False,
             connect_args={
                 "timeout": connect_timeout_s,
+                "command_timeout": statement_timeout_s + GRACE_S,
                 "server_settings": {
                     "application_name": "smooth-core",
                     "statement_timeout": milliseconds,
@@ -91,16 +95,28 @@ class PostgresEngine(Engine):
 async def _run(engine: AsyncEngine, body: Body[T]) -> T:
     try:
         async with engine.connect() as connection:
-            transaction = await connection.begin()
             try:
-                result = await connection.run_sync(body)
-            except BaseException:
-                await _quietly(transaction.rollback())
+                return await _in_transaction(connection, body)
+            except (TimeoutError, CommitUnknownError):
+                # The server does not answer: it would not answer a ROLLBACK either.
+                await connection.invalidate()
                 raise
-            await _commit(transaction.commit())
-            return result
     except (DBAPIError, PoolTimeoutError, OSError) as error:
         raise _translated(error) from error
+
+
+async def _in_transaction(connection: AsyncConnection, body: Body[T]) -> T:
+    transaction = await connection.begin()
+    try:
+        result = await connection.run_sync(body)
+    except TimeoutError:
+        # Nobody answers; the caller throws the connection away.
+        raise
+    except BaseException:
+        await _quietly(transaction.rollback())
+        raise
+    await _commit(transaction.commit())
+    return result
 
 
 async def _commit(commit: object) -> None:
@@ -138,6 +154,7 @@ def _translated(error: Exception) -> Exception:
         return RetryableError("the database asked to try again")
     if state in (LOCK_TIMEOUT, QUERY_CANCELED):
         return DatabaseUnavailableError("the database was too slow")
-    if _is_disconnect(error):
-        return DatabaseUnavailableError("the connection to the database was lost")
+    # Class 53: insufficient resources, such as too many connections or a full disk.
+    if _is_disconnect(error) or (state or "").startswith("53"):
+        return DatabaseUnavailableError("the database cannot serve us now")
     return error

@@ -16,6 +16,7 @@ from smoothcore_server.domain.resource import Meta
 from smoothcore_server.store.mapping import Row, RowMapper
 
 if TYPE_CHECKING:
+    from smoothcore_server.store.listing import Listing
     from smoothcore_server.store.transaction import Reader, Transaction
 
 
@@ -84,9 +85,20 @@ class Repository(Generic[R]):
         return [self._mapper.from_row(row) for row in rows]
 
     def page(
-        self, *conditions: ColumnElement[bool], after: Sequence[Any] | None, limit: int
+        self,
+        *conditions: ColumnElement[bool],
+        after: Sequence[Any] | None,
+        limit: int,
+        listing: Listing | None = None,
     ) -> list[tuple[R, list[Any]]]:
-        """Resources in list order behind a key, each with the key to go on behind it."""
+        """Resources in list order behind a key, each with the key to go on behind it.
+
+        With a listing: those that its filter lets through, in its order.
+        """
+        if listing is not None:
+            query = listing.page(self._select().where(*conditions), after).limit(limit)
+            rows = self._reader.connection.execute(query).mappings()
+            return [(self._mapper.from_row(row), listing.key(row)) for row in rows]
         query = self._select().where(*conditions).order_by(*self._order()).limit(limit)
         if after is not None:
             query = query.where(self._behind(after))

@@ -12,11 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, QueuePool, create_engine, event
 from sqlalchemy import Engine as SqlEngine
 from sqlalchemy.exc import OperationalError
 
-from smoothcore_server.store.engine import Body, DatabaseUnavailableError, Engine, RetryableError
+from smoothcore_server.store.engine import Body, DatabaseUnavailableError, Engine
 
 T = TypeVar("T")
 READERS = 4
@@ -50,8 +50,9 @@ class SqliteEngine(Engine):
     def close(self) -> None:
         self._writer.shutdown()
         self._readers.shutdown()
-        self._write_engine.dispose()
+        # The last connection to close moves the log into the database file; a reader cannot.
         self._read_engine.dispose()
+        self._write_engine.dispose()
 
     def _run(self, engine: SqlEngine, body: Body[T]) -> T:
         with self._lock:
@@ -69,16 +70,19 @@ class SqliteEngine(Engine):
 def _translated(error: OperationalError) -> Exception:
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return RetryableError("the database is locked by another process")
+        # BEGIN IMMEDIATE has waited for the busy time-out already.
+        return DatabaseUnavailableError("the database is locked by another process")
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
         return DatabaseUnavailableError("the disk is full or unreadable")
     return error
 
 
 def _engine(path: Path, mode: str, begin: str, size: int) -> SqlEngine:
+    uri = f"{path.resolve().as_uri()}?mode={mode}"
     engine = create_engine(
-        f"sqlite:///file:{path.resolve()}?mode={mode}&uri=true",
-        connect_args={"check_same_thread": False},
+        "sqlite://",
+        creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False),
+        poolclass=QueuePool,
         pool_size=size,
         max_overflow=0,
     )

@@ -100,11 +100,11 @@ class Store:
 
     async def run_read(self, body: Callable[[Connection], T]) -> T:
         """Read across organizations: for the server itself, never for a caller."""
-        return await self._unhurried(self._attempts(lambda: self.engine.read(body)))
+        return await self._unhurried(self._settled(lambda: self.engine.read(body)))
 
     async def run_write(self, body: Callable[[Connection], T]) -> T:
         """Write what is no resource: for the server itself, never for a caller."""
-        return await self._unhurried(self._attempts(lambda: self.engine.write(body)))
+        return await self._unhurried(self._settled(lambda: self.engine.write(body)))
 
     async def settle(self) -> None:
         """Wait until all transactions have ended, also those that nobody waits for any more."""
@@ -134,6 +134,13 @@ class Store:
             except DatabaseUnavailableError as error:
                 raise _unavailable() from error
         raise _unavailable()
+
+    async def _settled(self, start: Callable[[], Future[T]]) -> T:
+        """The same for a body that leaves no change set by which to tell whether it committed."""
+        try:
+            return await self._attempts(start)
+        except CommitUnknownError as error:
+            raise _unavailable() from error
 
     async def _transact(
         self,
@@ -215,12 +222,16 @@ class Store:
         return Head(row.revision, row.commit_time, row.chain_hash)
 
     async def _was_committed(self, organization: str, change_set_id: str) -> bool:
+        """Whether a change set is in the log. The lock waits for a COMMIT that the database has
+        received and is still working on: a look beside it would find nothing yet."""
         c = models.change_set.c
         query = select(c.revision).where(c.organization_id == organization, c.id == change_set_id)
-        found = await self._attempts(
-            lambda: self.engine.read(lambda connection: connection.execute(query).first())
-        )
-        return found is not None
+
+        def body(connection: Connection) -> bool:
+            self._head(connection, organization, lock=True)
+            return connection.execute(query).first() is not None
+
+        return await self._settled(lambda: self.engine.write(body))
 
 
 def _unavailable() -> UnavailableError:

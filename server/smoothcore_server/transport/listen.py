@@ -14,6 +14,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from smoothcore_server.transport.settings import ServerSettings
+
 _UNIX = "unix:"
 
 
@@ -81,6 +83,21 @@ def check_secure(address: Address, *, has_tls: bool, insecure_listen: bool) -> N
         "plain text. Set a TLS certificate and key, listen on 127.0.0.1, or set insecure_listen "
         "if a proxy or mesh in front does the encryption"
     )
+
+
+def check_addresses(settings: ServerSettings, metrics_listen: str = "") -> None:
+    """Raise ListenError for what would keep a server from listening, before anything is made."""
+    for text in settings.listen:
+        address = parse(text)
+        check_secure(
+            address,
+            has_tls=settings.tls is not None,
+            insecure_listen=settings.insecure_listen,
+        )
+        if not settings.reuse_port:
+            ensure_free(address)
+    if metrics_listen:
+        ensure_free(parse(metrics_listen))
 
 
 def ensure_free(address: Address) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks of Smooth Core: real servers against named floors. `python -m bench` runs them."""
