@@ -171,7 +171,8 @@ async def test_no_layer_leaks_an_exception(layer: str, monkeypatch: pytest.Monke
         error = await refused(served.get_tool())
         assert error.code() is Code.INTERNAL
         assert "hunter2" not in wire_text(error)
-        assert served.metric("grpc_server_handled_total", **GET, grpc_code="Internal") == 1
+        counted = dict(GET, grpc_code="Internal")
+        assert await served.settled_metric("grpc_server_handled_total", 1, **counted) == 1
 
 
 async def test_a_reply_of_the_wrong_type_is_internal_too(served: Running) -> None:
@@ -264,7 +265,8 @@ async def test_an_abort_of_a_handler_passes_with_its_code(served: Running) -> No
     served.fakes.get_tool = abort
     error = await refused(served.get_tool())
     assert (error.code(), error.details()) == (Code.DATA_LOSS, "by hand")
-    assert served.metric("grpc_server_handled_total", **GET, grpc_code="DataLoss") == 1
+    counted = dict(GET, grpc_code="DataLoss")
+    assert await served.settled_metric("grpc_server_handled_total", 1, **counted) == 1
 
 
 async def test_an_unknown_method_is_unimplemented_and_adds_no_metric(served: Running) -> None:
@@ -274,7 +276,9 @@ async def test_an_unknown_method_is_unimplemented_and_adds_no_metric(served: Run
         assert (error.code(), reason(error)) == (Code.UNIMPLEMENTED, "METHOD_UNKNOWN")
         assert f"Nonsense{index}" in str(error.details())
     labels = {"grpc_service": "unknown", "grpc_method": "unknown", "grpc_code": "Unimplemented"}
-    handled = served.metric("grpc_server_handled_total", grpc_type="unknown", **labels)
+    handled = await served.settled_metric(
+        "grpc_server_handled_total", 3, grpc_type="unknown", **labels
+    )
     assert handled == 3
 
 
@@ -318,7 +322,8 @@ async def test_two_credentials_in_one_call_are_refused(served: Running) -> None:
 async def test_a_wrong_key_is_unauthenticated_and_in_the_metrics(served: Running) -> None:
     error = await refused(served.get_tool("sk_wrong"))
     assert (error.code(), reason(error)) == (Code.UNAUTHENTICATED, "CREDENTIAL_INVALID")
-    assert served.metric("grpc_server_handled_total", **GET, grpc_code="Unauthenticated") == 1
+    counted = dict(GET, grpc_code="Unauthenticated")
+    assert await served.settled_metric("grpc_server_handled_total", 1, **counted) == 1
     assert served.metric("grpc_server_started_total", **GET) == 1
 
 

@@ -51,7 +51,8 @@ async def test_a_call_without_a_deadline_gets_the_default() -> None:
     async with running(Fakes(get_tool=sleep), settings=limits(unary=unary)) as served:
         error = await refused(served.get_tool())
         assert (error.code(), reason(error)) == (Code.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
-        assert served.metric("grpc_server_handled_total", **GET, grpc_code="DeadlineExceeded") == 1
+        counted = dict(GET, grpc_code="DeadlineExceeded")
+        assert await served.settled_metric("grpc_server_handled_total", 1, **counted) == 1
 
 
 async def test_a_deadline_beyond_the_longest_is_shortened() -> None:

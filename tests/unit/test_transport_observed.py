@@ -42,7 +42,8 @@ async def served() -> AsyncIterator[Running]:
 async def test_metrics_count_calls_and_messages(served: Running) -> None:
     await served.get_tool()
     [_ async for _ in watch(served)]
-    assert served.metric("grpc_server_handled_total", **GET, grpc_code="OK") == 1
+    counted = dict(GET, grpc_code="OK")
+    assert await served.settled_metric("grpc_server_handled_total", 1, **counted) == 1
     assert served.metric("grpc_server_msg_received_total", **GET) == 1
     assert served.metric("grpc_server_msg_sent_total", **GET) == 1
     assert served.metric("grpc_server_handling_seconds_count", **GET) == 1
