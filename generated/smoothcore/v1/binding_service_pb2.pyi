@@ -196,6 +196,8 @@ class ListBindingsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SHOW_ENDED_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """Name of the machine, e.g. "machines/mill-1"."""
     page_size: _builtins.int
@@ -204,6 +206,17 @@ class ListBindingsRequest(_message.Message):
     """next_page_token of the page before; the other fields must be the same."""
     show_ended: _builtins.bool
     """Whether ended bindings are listed too: the history of the machine."""
+    filter: _builtins.str
+    """Only resources that fulfil this (AIP-160, a subset): comparisons with = != < <= > >= and : (has),
+    joined by AND, OR, NOT and parentheses; at most 2000 characters. Lengths name their unit, e.g.
+    "diameter > 6mm"; times stand in quotes. Fields:
+    confirmed_diameter, confirmed_length, create_time, end_time, entry, name, revision,
+    start_time, state, state_reason, tool, uid, update_time.
+    """
+    order_by: _builtins.str
+    """Order (AIP-132): fields of the filter with an optional "desc", by comma, at most five; absent
+    values come last. By default the order that the method states.
+    """
     def __init__(
         self,
         *,
@@ -211,10 +224,12 @@ class ListBindingsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         show_ended: _builtins.bool = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_ended", b"show_ended"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_ended", b"show_ended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,7 +29,7 @@ from smoothcore.v1 import access_pb2 as smoothcore_dot_v1_dot_access__pb2
 from smoothcore.v1 import api_key_pb2 as smoothcore_dot_v1_dot_api__key__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$smoothcore/v1/identity_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1bsmoothcore/v1/api_key.proto\"]\n\x13\x43reateApiKeyRequest\x12,\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x15.smoothcore.v1.ApiKeyB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"l\n\x14\x43reateApiKeyResponse\x12&\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x15.smoothcore.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x1c\n\x14secret_already_shown\x18\x03 \x01(\x08\"?\n\x10GetApiKeyRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\n\x14smoothcore.v1/ApiKey\"G\n\x12ListApiKeysRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"m\n\x13ListApiKeysResponse\x12\'\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x15.smoothcore.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"p\n\x13RevokeApiKeyRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\n\x14smoothcore.v1/ApiKey\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x32\x95\x04\n\x0fIdentityService\x12\x88\x01\n\x0c\x43reateApiKey\x12\".smoothcore.v1.CreateApiKeyRequest\x1a#.smoothcore.v1.CreateApiKeyResponse\"/\xa2\xbb\x18\x0f\n\rapikeys.write\x82\xd3\xe4\x93\x02\x16\"\x0b/v1/apiKeys:\x07\x61pi_key\x12s\n\tGetApiKey\x12\x1f.smoothcore.v1.GetApiKeyRequest\x1a\x15.smoothcore.v1.ApiKey\".\xa2\xbb\x18\x0e\n\x0c\x61pikeys.read\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=apiKeys/*}\x12{\n\x0bListApiKeys\x12!.smoothcore.v1.ListApiKeysRequest\x1a\".smoothcore.v1.ListApiKeysResponse\"%\xa2\xbb\x18\x0e\n\x0c\x61pikeys.read\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/apiKeys\x12\x84\x01\n\x0cRevokeApiKey\x12\".smoothcore.v1.RevokeApiKeyRequest\x1a\x15.smoothcore.v1.ApiKey\"9\xa2\xbb\x18\x0f\n\rapikeys.write\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=apiKeys/*}:revoke:\x01*BT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$smoothcore/v1/identity_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1bsmoothcore/v1/api_key.proto\"]\n\x13\x43reateApiKeyRequest\x12,\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x15.smoothcore.v1.ApiKeyB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"l\n\x14\x43reateApiKeyResponse\x12&\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x15.smoothcore.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x1c\n\x14secret_already_shown\x18\x03 \x01(\x08\"?\n\x10GetApiKeyRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\n\x14smoothcore.v1/ApiKey\"u\n\x12ListApiKeysRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"m\n\x13ListApiKeysResponse\x12\'\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x15.smoothcore.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"p\n\x13RevokeApiKeyRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\n\x14smoothcore.v1/ApiKey\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x32\x95\x04\n\x0fIdentityService\x12\x88\x01\n\x0c\x43reateApiKey\x12\".smoothcore.v1.CreateApiKeyRequest\x1a#.smoothcore.v1.CreateApiKeyResponse\"/\xa2\xbb\x18\x0f\n\rapikeys.write\x82\xd3\xe4\x93\x02\x16\"\x0b/v1/apiKeys:\x07\x61pi_key\x12s\n\tGetApiKey\x12\x1f.smoothcore.v1.GetApiKeyRequest\x1a\x15.smoothcore.v1.ApiKey\".\xa2\xbb\x18\x0e\n\x0c\x61pikeys.read\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=apiKeys/*}\x12{\n\x0bListApiKeys\x12!.smoothcore.v1.ListApiKeysRequest\x1a\".smoothcore.v1.ListApiKeysResponse\"%\xa2\xbb\x18\x0e\n\x0c\x61pikeys.read\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/apiKeys\x12\x84\x01\n\x0cRevokeApiKey\x12\".smoothcore.v1.RevokeApiKeyRequest\x1a\x15.smoothcore.v1.ApiKey\"9\xa2\xbb\x18\x0f\n\rapikeys.write\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=apiKeys/*}:revoke:\x01*BT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,6 +47,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAPIKEYSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTAPIKEYSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTAPIKEYSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAPIKEYSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTAPIKEYSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAPIKEYSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTAPIKEYSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_REVOKEAPIKEYREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_REVOKEAPIKEYREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\026\n\024smoothcore.v1/ApiKey'
   _globals['_REVOKEAPIKEYREQUEST'].fields_by_name['etag']._loaded_options = None
@@ -68,11 +72,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETAPIKEYREQUEST']._serialized_start=407
   _globals['_GETAPIKEYREQUEST']._serialized_end=470
   _globals['_LISTAPIKEYSREQUEST']._serialized_start=472
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=543
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=545
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=654
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=656
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=768
-  _globals['_IDENTITYSERVICE']._serialized_start=771
-  _globals['_IDENTITYSERVICE']._serialized_end=1304
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=589
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=591
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=700
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=702
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=814
+  _globals['_IDENTITYSERVICE']._serialized_start=817
+  _globals['_IDENTITYSERVICE']._serialized_end=1350
 # @@protoc_insertion_point(module_scope)

@@ -29,7 +29,7 @@ from smoothcore.v1 import access_pb2 as smoothcore_dot_v1_dot_access__pb2
 from smoothcore.v1 import job_pb2 as smoothcore_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsmoothcore/v1/job_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x17smoothcore/v1/job.proto\"\x99\x01\n\x10\x43reateJobRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x14\n\x06job_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x12.smoothcore.v1.JobB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"9\n\rGetJobRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11smoothcore.v1/Job\"t\n\x0fListJobsRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"c\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.smoothcore.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"l\n\x12\x41\x63tivateJobRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11smoothcore.v1/Job\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"g\n\rEndJobRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11smoothcore.v1/Job\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x32\xa2\x05\n\nJobService\x12\x83\x01\n\tCreateJob\x12\x1f.smoothcore.v1.CreateJobRequest\x1a\x12.smoothcore.v1.Job\"A\xa2\xbb\x18\x14\n\njobs.write\x12\x06parent\x82\xd3\xe4\x93\x02#\"\x1c/v1/{parent=machines/*}/jobs:\x03job\x12u\n\x06GetJob\x12\x1c.smoothcore.v1.GetJobRequest\x1a\x12.smoothcore.v1.Job\"9\xa2\xbb\x18\x11\n\tjobs.read\x12\x04name\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=machines/*/jobs/*}\x12\x88\x01\n\x08ListJobs\x12\x1e.smoothcore.v1.ListJobsRequest\x1a\x1f.smoothcore.v1.ListJobsResponse\";\xa2\xbb\x18\x13\n\tjobs.read\x12\x06parent\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{parent=machines/*}/jobs\x12\x8c\x01\n\x0b\x41\x63tivateJob\x12!.smoothcore.v1.ActivateJobRequest\x1a\x12.smoothcore.v1.Job\"F\xa2\xbb\x18\x12\n\njobs.write\x12\x04name\x82\xd3\xe4\x93\x02*\"%/v1/{name=machines/*/jobs/*}:activate:\x01*\x12}\n\x06\x45ndJob\x12\x1c.smoothcore.v1.EndJobRequest\x1a\x12.smoothcore.v1.Job\"A\xa2\xbb\x18\x12\n\njobs.write\x12\x04name\x82\xd3\xe4\x93\x02%\" /v1/{name=machines/*/jobs/*}:end:\x01*BT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsmoothcore/v1/job_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x17smoothcore/v1/job.proto\"\x99\x01\n\x10\x43reateJobRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x14\n\x06job_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x12.smoothcore.v1.JobB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"9\n\rGetJobRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11smoothcore.v1/Job\"\xa2\x01\n\x0fListJobsRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"c\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.smoothcore.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"l\n\x12\x41\x63tivateJobRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11smoothcore.v1/Job\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"g\n\rEndJobRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11smoothcore.v1/Job\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x32\xa2\x05\n\nJobService\x12\x83\x01\n\tCreateJob\x12\x1f.smoothcore.v1.CreateJobRequest\x1a\x12.smoothcore.v1.Job\"A\xa2\xbb\x18\x14\n\njobs.write\x12\x06parent\x82\xd3\xe4\x93\x02#\"\x1c/v1/{parent=machines/*}/jobs:\x03job\x12u\n\x06GetJob\x12\x1c.smoothcore.v1.GetJobRequest\x1a\x12.smoothcore.v1.Job\"9\xa2\xbb\x18\x11\n\tjobs.read\x12\x04name\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=machines/*/jobs/*}\x12\x88\x01\n\x08ListJobs\x12\x1e.smoothcore.v1.ListJobsRequest\x1a\x1f.smoothcore.v1.ListJobsResponse\";\xa2\xbb\x18\x13\n\tjobs.read\x12\x06parent\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{parent=machines/*}/jobs\x12\x8c\x01\n\x0b\x41\x63tivateJob\x12!.smoothcore.v1.ActivateJobRequest\x1a\x12.smoothcore.v1.Job\"F\xa2\xbb\x18\x12\n\njobs.write\x12\x04name\x82\xd3\xe4\x93\x02*\"%/v1/{name=machines/*/jobs/*}:activate:\x01*\x12}\n\x06\x45ndJob\x12\x1c.smoothcore.v1.EndJobRequest\x1a\x12.smoothcore.v1.Job\"A\xa2\xbb\x18\x12\n\njobs.write\x12\x04name\x82\xd3\xe4\x93\x02%\" /v1/{name=machines/*/jobs/*}:end:\x01*BT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +53,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTJOBSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTJOBSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTJOBSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTJOBSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTJOBSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTJOBSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTJOBSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_ACTIVATEJOBREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_ACTIVATEJOBREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\023\n\021smoothcore.v1/Job'
   _globals['_ACTIVATEJOBREQUEST'].fields_by_name['etag']._loaded_options = None
@@ -79,14 +83,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEJOBREQUEST']._serialized_end=347
   _globals['_GETJOBREQUEST']._serialized_start=349
   _globals['_GETJOBREQUEST']._serialized_end=406
-  _globals['_LISTJOBSREQUEST']._serialized_start=408
-  _globals['_LISTJOBSREQUEST']._serialized_end=524
-  _globals['_LISTJOBSRESPONSE']._serialized_start=526
-  _globals['_LISTJOBSRESPONSE']._serialized_end=625
-  _globals['_ACTIVATEJOBREQUEST']._serialized_start=627
-  _globals['_ACTIVATEJOBREQUEST']._serialized_end=735
-  _globals['_ENDJOBREQUEST']._serialized_start=737
-  _globals['_ENDJOBREQUEST']._serialized_end=840
-  _globals['_JOBSERVICE']._serialized_start=843
-  _globals['_JOBSERVICE']._serialized_end=1517
+  _globals['_LISTJOBSREQUEST']._serialized_start=409
+  _globals['_LISTJOBSREQUEST']._serialized_end=571
+  _globals['_LISTJOBSRESPONSE']._serialized_start=573
+  _globals['_LISTJOBSRESPONSE']._serialized_end=672
+  _globals['_ACTIVATEJOBREQUEST']._serialized_start=674
+  _globals['_ACTIVATEJOBREQUEST']._serialized_end=782
+  _globals['_ENDJOBREQUEST']._serialized_start=784
+  _globals['_ENDJOBREQUEST']._serialized_end=887
+  _globals['_JOBSERVICE']._serialized_start=890
+  _globals['_JOBSERVICE']._serialized_end=1564
 # @@protoc_insertion_point(module_scope)

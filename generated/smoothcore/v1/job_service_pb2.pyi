@@ -90,22 +90,37 @@ class ListJobsRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """Name of the machine, e.g. "machines/mill-1"."""
     page_size: _builtins.int
     """How many at most: 0 (the default of 100) to 1000."""
     page_token: _builtins.str
     """next_page_token of the page before; the other fields must be the same."""
+    filter: _builtins.str
+    """Only resources that fulfil this (AIP-160, a subset): comparisons with = != < <= > >= and : (has),
+    joined by AND, OR, NOT and parentheses; at most 2000 characters. Lengths name their unit, e.g.
+    "diameter > 6mm"; times stand in quotes. Fields:
+    activate_time, create_time, display_name, end_time, name, program, revision, state, uid,
+    update_time.
+    """
+    order_by: _builtins.str
+    """Order (AIP-132): fields of the filter with an optional "desc", by comma, at most five; absent
+    values come last. By default the order that the method states.
+    """
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -33,7 +33,7 @@ from smoothcore.v1 import machine_pb2 as smoothcore_dot_v1_dot_machine__pb2
 from smoothcore.v1 import tool_table_entry_pb2 as smoothcore_dot_v1_dot_tool__table__entry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#smoothcore/v1/machine_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1asmoothcore/v1/length.proto\x1a\x1bsmoothcore/v1/machine.proto\x1a$smoothcore/v1/tool_table_entry.proto\"y\n\x14\x43reateMachineRequest\x12\x18\n\nmachine_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12-\n\x07machine\x18\x02 \x01(\x0b\x32\x16.smoothcore.v1.MachineB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"A\n\x11GetMachineRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\"H\n\x13ListMachinesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"o\n\x14ListMachinesResponse\x12(\n\x08machines\x18\x01 \x03(\x0b\x32\x16.smoothcore.v1.Machine\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x96\x01\n\x14UpdateMachineRequest\x12-\n\x07machine\x18\x01 \x01(\x0b\x32\x16.smoothcore.v1.MachineB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"r\n\x14\x44\x65leteMachineRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\")\n\x15\x44\x65leteMachineResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\xc9\x01\n\x0cToolTableRow\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1e\n\x0btool_number\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x19\n\x06pocket\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x31\n\tregisters\x18\x04 \x01(\x0b\x32\x18.smoothcore.v1.RegistersB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x42\x0e\n\x0c_tool_numberB\t\n\x07_pocket\"@\n\rToolTableRows\x12/\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.smoothcore.v1.ToolTableRowB\x04\xe2\x41\x01\x01\"\x92\x01\n\rToolTableFile\x12\x34\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x1e.smoothcore.v1.ToolTableFormatB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x01\x12\x34\n\x0blength_unit\x18\x03 \x01(\x0e\x32\x19.smoothcore.v1.LengthUnitB\x04\xe2\x41\x01\x01\"\xd6\x02\n\x14PushToolTableRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12+\n\x04mode\x18\x02 \x01(\x0e\x32\x17.smoothcore.v1.PushModeB\x04\xe2\x41\x01\x02\x12\x32\n\x04rows\x18\x03 \x01(\x0b\x32\x1c.smoothcore.v1.ToolTableRowsB\x04\xe2\x41\x01\x01H\x00\x12\x32\n\x04\x66ile\x18\x04 \x01(\x0b\x32\x1c.smoothcore.v1.ToolTableFileB\x04\xe2\x41\x01\x01H\x00\x12\x33\n\tread_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12!\n\x13\x61\x63\x63\x65pt_large_change\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x42\x07\n\x05table\"Y\n\tRowResult\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.smoothcore.v1.RowOutcome\x12\x0f\n\x07message\x18\x03 \x01(\t\"L\n\x0cTableProblem\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\"\x8b\x03\n\x15PushToolTableResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.smoothcore.v1.PushOutcome\x12.\n\x0bhold_reason\x18\x03 \x01(\x0e\x32\x19.smoothcore.v1.HoldReason\x12\x14\n\x0chold_message\x18\x04 \x01(\t\x12-\n\x0brow_results\x18\x05 \x03(\x0b\x32\x18.smoothcore.v1.RowResult\x12-\n\x08problems\x18\x06 \x03(\x0b\x32\x1b.smoothcore.v1.TableProblem\x12\x15\n\rcreated_count\x18\x07 \x01(\x05\x12\x15\n\rupdated_count\x18\x08 \x01(\x05\x12\x17\n\x0funchanged_count\x18\t \x01(\x05\x12\x17\n\x0f\x61mbiguous_count\x18\n \x01(\x05\x12\x18\n\x10unreadable_count\x18\x0b \x01(\x05\x12\x15\n\rmissing_count\x18\x0c \x01(\x05\"O\n\x18GetToolTableEntryRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xe2\x41\x01\x02\xfa\x41\x1e\n\x1csmoothcore.v1/ToolTableEntry\"\x80\x01\n\x1bListToolTableEntriesRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\x88\x01\n\x1cListToolTableEntriesResponse\x12\x39\n\x12tool_table_entries\x18\x01 \x03(\x0b\x32\x1d.smoothcore.v1.ToolTableEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"G\n\x17GetMachineStatusRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\"\xaa\x02\n\rMachineStatus\x12\x0f\n\x07machine\x18\x01 \x01(\t\x12\x32\n\x0elast_seen_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0ftable_read_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10table_stale_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0btable_state\x18\x05 \x01(\x0e\x32\x19.smoothcore.v1.TableState\x12\x1b\n\x13present_entry_count\x18\x06 \x01(\x05\x12\x1c\n\x14\x64oubtful_entry_count\x18\x07 \x01(\x05*R\n\x08PushMode\x12\x19\n\x15PUSH_MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPUSH_MODE_MERGE\x10\x01\x12\x16\n\x12PUSH_MODE_SNAPSHOT\x10\x02*s\n\x0fToolTableFormat\x12!\n\x1dTOOL_TABLE_FORMAT_UNSPECIFIED\x10\x00\x12\"\n\x1eTOOL_TABLE_FORMAT_LINUXCNC_TBL\x10\x01\x12\x19\n\x15TOOL_TABLE_FORMAT_CSV\x10\x02*w\n\x0bPushOutcome\x12\x1c\n\x18PUSH_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13PUSH_OUTCOME_STORED\x10\x01\x12\x1a\n\x16PUSH_OUTCOME_UNCHANGED\x10\x02\x12\x15\n\x11PUSH_OUTCOME_HELD\x10\x03*x\n\nHoldReason\x12\x1b\n\x17HOLD_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11HOLD_REASON_EMPTY\x10\x01\x12\x16\n\x12HOLD_REASON_SHRUNK\x10\x02\x12\x1e\n\x1aHOLD_REASON_UNIT_SUSPICION\x10\x03*\xc6\x01\n\nRowOutcome\x12\x1b\n\x17ROW_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13ROW_OUTCOME_CREATED\x10\x01\x12\x17\n\x13ROW_OUTCOME_UPDATED\x10\x02\x12\x19\n\x15ROW_OUTCOME_UNCHANGED\x10\x03\x12\x19\n\x15ROW_OUTCOME_AMBIGUOUS\x10\x04\x12\x1a\n\x16ROW_OUTCOME_UNREADABLE\x10\x05\x12\x17\n\x13ROW_OUTCOME_MISSING\x10\x06\x32\x85\x0b\n\x0eMachineService\x12\x7f\n\rCreateMachine\x12#.smoothcore.v1.CreateMachineRequest\x1a\x16.smoothcore.v1.Machine\"1\xa2\xbb\x18\x10\n\x0emachines.write\x82\xd3\xe4\x93\x02\x17\"\x0c/v1/machines:\x07machine\x12~\n\nGetMachine\x12 .smoothcore.v1.GetMachineRequest\x1a\x16.smoothcore.v1.Machine\"6\xa2\xbb\x18\x15\n\rmachines.read\x12\x04name\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=machines/*}\x12\x80\x01\n\x0cListMachines\x12\".smoothcore.v1.ListMachinesRequest\x1a#.smoothcore.v1.ListMachinesResponse\"\'\xa2\xbb\x18\x0f\n\rmachines.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/machines\x12\x9e\x01\n\rUpdateMachine\x12#.smoothcore.v1.UpdateMachineRequest\x1a\x16.smoothcore.v1.Machine\"P\xa2\xbb\x18\x1e\n\x0emachines.write\x12\x0cmachine.name\x82\xd3\xe4\x93\x02(2\x1d/v1/{machine.name=machines/*}:\x07machine\x12\x93\x01\n\rDeleteMachine\x12#.smoothcore.v1.DeleteMachineRequest\x1a$.smoothcore.v1.DeleteMachineResponse\"7\xa2\xbb\x18\x16\n\x0emachines.write\x12\x04name\x82\xd3\xe4\x93\x02\x17*\x15/v1/{name=machines/*}\x12\xb3\x01\n\rPushToolTable\x12#.smoothcore.v1.PushToolTableRequest\x1a$.smoothcore.v1.PushToolTableResponse\"W\xa2\xbb\x18\x1b\n\x11tooltable.observe\x12\x06parent\x82\xd3\xe4\x93\x02\x32\"-/v1/{parent=machines/*}/toolTableEntries:push:\x01*\x12\xa7\x01\n\x11GetToolTableEntry\x12\'.smoothcore.v1.GetToolTableEntryRequest\x1a\x1d.smoothcore.v1.ToolTableEntry\"J\xa2\xbb\x18\x16\n\x0etooltable.read\x12\x04name\x82\xd3\xe4\x93\x02*\x12(/v1/{name=machines/*/toolTableEntries/*}\x12\xbd\x01\n\x14ListToolTableEntries\x12*.smoothcore.v1.ListToolTableEntriesRequest\x1a+.smoothcore.v1.ListToolTableEntriesResponse\"L\xa2\xbb\x18\x18\n\x0etooltable.read\x12\x06parent\x82\xd3\xe4\x93\x02*\x12(/v1/{parent=machines/*}/toolTableEntries\x12\x97\x01\n\x10GetMachineStatus\x12&.smoothcore.v1.GetMachineStatusRequest\x1a\x1c.smoothcore.v1.MachineStatus\"=\xa2\xbb\x18\x15\n\rmachines.read\x12\x04name\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=machines/*}/statusBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#smoothcore/v1/machine_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1asmoothcore/v1/length.proto\x1a\x1bsmoothcore/v1/machine.proto\x1a$smoothcore/v1/tool_table_entry.proto\"y\n\x14\x43reateMachineRequest\x12\x18\n\nmachine_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12-\n\x07machine\x18\x02 \x01(\x0b\x32\x16.smoothcore.v1.MachineB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"A\n\x11GetMachineRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\"v\n\x13ListMachinesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"o\n\x14ListMachinesResponse\x12(\n\x08machines\x18\x01 \x03(\x0b\x32\x16.smoothcore.v1.Machine\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x96\x01\n\x14UpdateMachineRequest\x12-\n\x07machine\x18\x01 \x01(\x0b\x32\x16.smoothcore.v1.MachineB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"r\n\x14\x44\x65leteMachineRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\")\n\x15\x44\x65leteMachineResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\xc9\x01\n\x0cToolTableRow\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1e\n\x0btool_number\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x19\n\x06pocket\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x31\n\tregisters\x18\x04 \x01(\x0b\x32\x18.smoothcore.v1.RegistersB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x42\x0e\n\x0c_tool_numberB\t\n\x07_pocket\"@\n\rToolTableRows\x12/\n\x04rows\x18\x01 \x03(\x0b\x32\x1b.smoothcore.v1.ToolTableRowB\x04\xe2\x41\x01\x01\"\x92\x01\n\rToolTableFile\x12\x34\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x1e.smoothcore.v1.ToolTableFormatB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x01\x12\x34\n\x0blength_unit\x18\x03 \x01(\x0e\x32\x19.smoothcore.v1.LengthUnitB\x04\xe2\x41\x01\x01\"\xd6\x02\n\x14PushToolTableRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12+\n\x04mode\x18\x02 \x01(\x0e\x32\x17.smoothcore.v1.PushModeB\x04\xe2\x41\x01\x02\x12\x32\n\x04rows\x18\x03 \x01(\x0b\x32\x1c.smoothcore.v1.ToolTableRowsB\x04\xe2\x41\x01\x01H\x00\x12\x32\n\x04\x66ile\x18\x04 \x01(\x0b\x32\x1c.smoothcore.v1.ToolTableFileB\x04\xe2\x41\x01\x01H\x00\x12\x33\n\tread_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12!\n\x13\x61\x63\x63\x65pt_large_change\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x42\x07\n\x05table\"Y\n\tRowResult\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.smoothcore.v1.RowOutcome\x12\x0f\n\x07message\x18\x03 \x01(\t\"L\n\x0cTableProblem\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\"\x8b\x03\n\x15PushToolTableResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.smoothcore.v1.PushOutcome\x12.\n\x0bhold_reason\x18\x03 \x01(\x0e\x32\x19.smoothcore.v1.HoldReason\x12\x14\n\x0chold_message\x18\x04 \x01(\t\x12-\n\x0brow_results\x18\x05 \x03(\x0b\x32\x18.smoothcore.v1.RowResult\x12-\n\x08problems\x18\x06 \x03(\x0b\x32\x1b.smoothcore.v1.TableProblem\x12\x15\n\rcreated_count\x18\x07 \x01(\x05\x12\x15\n\rupdated_count\x18\x08 \x01(\x05\x12\x17\n\x0funchanged_count\x18\t \x01(\x05\x12\x17\n\x0f\x61mbiguous_count\x18\n \x01(\x05\x12\x18\n\x10unreadable_count\x18\x0b \x01(\x05\x12\x15\n\rmissing_count\x18\x0c \x01(\x05\"O\n\x18GetToolTableEntryRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xe2\x41\x01\x02\xfa\x41\x1e\n\x1csmoothcore.v1/ToolTableEntry\"\xae\x01\n\x1bListToolTableEntriesRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"\x88\x01\n\x1cListToolTableEntriesResponse\x12\x39\n\x12tool_table_entries\x18\x01 \x03(\x0b\x32\x1d.smoothcore.v1.ToolTableEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"G\n\x17GetMachineStatusRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\"\xaa\x02\n\rMachineStatus\x12\x0f\n\x07machine\x18\x01 \x01(\t\x12\x32\n\x0elast_seen_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0ftable_read_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10table_stale_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0btable_state\x18\x05 \x01(\x0e\x32\x19.smoothcore.v1.TableState\x12\x1b\n\x13present_entry_count\x18\x06 \x01(\x05\x12\x1c\n\x14\x64oubtful_entry_count\x18\x07 \x01(\x05*R\n\x08PushMode\x12\x19\n\x15PUSH_MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPUSH_MODE_MERGE\x10\x01\x12\x16\n\x12PUSH_MODE_SNAPSHOT\x10\x02*s\n\x0fToolTableFormat\x12!\n\x1dTOOL_TABLE_FORMAT_UNSPECIFIED\x10\x00\x12\"\n\x1eTOOL_TABLE_FORMAT_LINUXCNC_TBL\x10\x01\x12\x19\n\x15TOOL_TABLE_FORMAT_CSV\x10\x02*w\n\x0bPushOutcome\x12\x1c\n\x18PUSH_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13PUSH_OUTCOME_STORED\x10\x01\x12\x1a\n\x16PUSH_OUTCOME_UNCHANGED\x10\x02\x12\x15\n\x11PUSH_OUTCOME_HELD\x10\x03*x\n\nHoldReason\x12\x1b\n\x17HOLD_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11HOLD_REASON_EMPTY\x10\x01\x12\x16\n\x12HOLD_REASON_SHRUNK\x10\x02\x12\x1e\n\x1aHOLD_REASON_UNIT_SUSPICION\x10\x03*\xc6\x01\n\nRowOutcome\x12\x1b\n\x17ROW_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13ROW_OUTCOME_CREATED\x10\x01\x12\x17\n\x13ROW_OUTCOME_UPDATED\x10\x02\x12\x19\n\x15ROW_OUTCOME_UNCHANGED\x10\x03\x12\x19\n\x15ROW_OUTCOME_AMBIGUOUS\x10\x04\x12\x1a\n\x16ROW_OUTCOME_UNREADABLE\x10\x05\x12\x17\n\x13ROW_OUTCOME_MISSING\x10\x06\x32\x85\x0b\n\x0eMachineService\x12\x7f\n\rCreateMachine\x12#.smoothcore.v1.CreateMachineRequest\x1a\x16.smoothcore.v1.Machine\"1\xa2\xbb\x18\x10\n\x0emachines.write\x82\xd3\xe4\x93\x02\x17\"\x0c/v1/machines:\x07machine\x12~\n\nGetMachine\x12 .smoothcore.v1.GetMachineRequest\x1a\x16.smoothcore.v1.Machine\"6\xa2\xbb\x18\x15\n\rmachines.read\x12\x04name\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=machines/*}\x12\x80\x01\n\x0cListMachines\x12\".smoothcore.v1.ListMachinesRequest\x1a#.smoothcore.v1.ListMachinesResponse\"\'\xa2\xbb\x18\x0f\n\rmachines.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/machines\x12\x9e\x01\n\rUpdateMachine\x12#.smoothcore.v1.UpdateMachineRequest\x1a\x16.smoothcore.v1.Machine\"P\xa2\xbb\x18\x1e\n\x0emachines.write\x12\x0cmachine.name\x82\xd3\xe4\x93\x02(2\x1d/v1/{machine.name=machines/*}:\x07machine\x12\x93\x01\n\rDeleteMachine\x12#.smoothcore.v1.DeleteMachineRequest\x1a$.smoothcore.v1.DeleteMachineResponse\"7\xa2\xbb\x18\x16\n\x0emachines.write\x12\x04name\x82\xd3\xe4\x93\x02\x17*\x15/v1/{name=machines/*}\x12\xb3\x01\n\rPushToolTable\x12#.smoothcore.v1.PushToolTableRequest\x1a$.smoothcore.v1.PushToolTableResponse\"W\xa2\xbb\x18\x1b\n\x11tooltable.observe\x12\x06parent\x82\xd3\xe4\x93\x02\x32\"-/v1/{parent=machines/*}/toolTableEntries:push:\x01*\x12\xa7\x01\n\x11GetToolTableEntry\x12\'.smoothcore.v1.GetToolTableEntryRequest\x1a\x1d.smoothcore.v1.ToolTableEntry\"J\xa2\xbb\x18\x16\n\x0etooltable.read\x12\x04name\x82\xd3\xe4\x93\x02*\x12(/v1/{name=machines/*/toolTableEntries/*}\x12\xbd\x01\n\x14ListToolTableEntries\x12*.smoothcore.v1.ListToolTableEntriesRequest\x1a+.smoothcore.v1.ListToolTableEntriesResponse\"L\xa2\xbb\x18\x18\n\x0etooltable.read\x12\x06parent\x82\xd3\xe4\x93\x02*\x12(/v1/{parent=machines/*}/toolTableEntries\x12\x97\x01\n\x10GetMachineStatus\x12&.smoothcore.v1.GetMachineStatusRequest\x1a\x1c.smoothcore.v1.MachineStatus\"=\xa2\xbb\x18\x15\n\rmachines.read\x12\x04name\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=machines/*}/statusBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +53,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTMACHINESREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTMACHINESREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTMACHINESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTMACHINESREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTMACHINESREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTMACHINESREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTMACHINESREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_UPDATEMACHINEREQUEST'].fields_by_name['machine']._loaded_options = None
   _globals['_UPDATEMACHINEREQUEST'].fields_by_name['machine']._serialized_options = b'\342A\001\002'
   _globals['_UPDATEMACHINEREQUEST'].fields_by_name['update_mask']._loaded_options = None
@@ -105,6 +109,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTOOLTABLEENTRIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTTOOLTABLEENTRIESREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTTOOLTABLEENTRIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTTOOLTABLEENTRIESREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTTOOLTABLEENTRIESREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTTOOLTABLEENTRIESREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTTOOLTABLEENTRIESREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_GETMACHINESTATUSREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETMACHINESTATUSREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\027\n\025smoothcore.v1/Machine'
   _globals['_MACHINESERVICE'].methods_by_name['CreateMachine']._loaded_options = None
@@ -125,54 +133,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MACHINESERVICE'].methods_by_name['ListToolTableEntries']._serialized_options = b'\242\273\030\030\n\016tooltable.read\022\006parent\202\323\344\223\002*\022(/v1/{parent=machines/*}/toolTableEntries'
   _globals['_MACHINESERVICE'].methods_by_name['GetMachineStatus']._loaded_options = None
   _globals['_MACHINESERVICE'].methods_by_name['GetMachineStatus']._serialized_options = b'\242\273\030\025\n\rmachines.read\022\004name\202\323\344\223\002\036\022\034/v1/{name=machines/*}/status'
-  _globals['_PUSHMODE']._serialized_start=3079
-  _globals['_PUSHMODE']._serialized_end=3161
-  _globals['_TOOLTABLEFORMAT']._serialized_start=3163
-  _globals['_TOOLTABLEFORMAT']._serialized_end=3278
-  _globals['_PUSHOUTCOME']._serialized_start=3280
-  _globals['_PUSHOUTCOME']._serialized_end=3399
-  _globals['_HOLDREASON']._serialized_start=3401
-  _globals['_HOLDREASON']._serialized_end=3521
-  _globals['_ROWOUTCOME']._serialized_start=3524
-  _globals['_ROWOUTCOME']._serialized_end=3722
+  _globals['_PUSHMODE']._serialized_start=3171
+  _globals['_PUSHMODE']._serialized_end=3253
+  _globals['_TOOLTABLEFORMAT']._serialized_start=3255
+  _globals['_TOOLTABLEFORMAT']._serialized_end=3370
+  _globals['_PUSHOUTCOME']._serialized_start=3372
+  _globals['_PUSHOUTCOME']._serialized_end=3491
+  _globals['_HOLDREASON']._serialized_start=3493
+  _globals['_HOLDREASON']._serialized_end=3613
+  _globals['_ROWOUTCOME']._serialized_start=3616
+  _globals['_ROWOUTCOME']._serialized_end=3814
   _globals['_CREATEMACHINEREQUEST']._serialized_start=334
   _globals['_CREATEMACHINEREQUEST']._serialized_end=455
   _globals['_GETMACHINEREQUEST']._serialized_start=457
   _globals['_GETMACHINEREQUEST']._serialized_end=522
   _globals['_LISTMACHINESREQUEST']._serialized_start=524
-  _globals['_LISTMACHINESREQUEST']._serialized_end=596
-  _globals['_LISTMACHINESRESPONSE']._serialized_start=598
-  _globals['_LISTMACHINESRESPONSE']._serialized_end=709
-  _globals['_UPDATEMACHINEREQUEST']._serialized_start=712
-  _globals['_UPDATEMACHINEREQUEST']._serialized_end=862
-  _globals['_DELETEMACHINEREQUEST']._serialized_start=864
-  _globals['_DELETEMACHINEREQUEST']._serialized_end=978
-  _globals['_DELETEMACHINERESPONSE']._serialized_start=980
-  _globals['_DELETEMACHINERESPONSE']._serialized_end=1021
-  _globals['_TOOLTABLEROW']._serialized_start=1024
-  _globals['_TOOLTABLEROW']._serialized_end=1225
-  _globals['_TOOLTABLEROWS']._serialized_start=1227
-  _globals['_TOOLTABLEROWS']._serialized_end=1291
-  _globals['_TOOLTABLEFILE']._serialized_start=1294
-  _globals['_TOOLTABLEFILE']._serialized_end=1440
-  _globals['_PUSHTOOLTABLEREQUEST']._serialized_start=1443
-  _globals['_PUSHTOOLTABLEREQUEST']._serialized_end=1785
-  _globals['_ROWRESULT']._serialized_start=1787
-  _globals['_ROWRESULT']._serialized_end=1876
-  _globals['_TABLEPROBLEM']._serialized_start=1878
-  _globals['_TABLEPROBLEM']._serialized_end=1954
-  _globals['_PUSHTOOLTABLERESPONSE']._serialized_start=1957
-  _globals['_PUSHTOOLTABLERESPONSE']._serialized_end=2352
-  _globals['_GETTOOLTABLEENTRYREQUEST']._serialized_start=2354
-  _globals['_GETTOOLTABLEENTRYREQUEST']._serialized_end=2433
-  _globals['_LISTTOOLTABLEENTRIESREQUEST']._serialized_start=2436
-  _globals['_LISTTOOLTABLEENTRIESREQUEST']._serialized_end=2564
-  _globals['_LISTTOOLTABLEENTRIESRESPONSE']._serialized_start=2567
-  _globals['_LISTTOOLTABLEENTRIESRESPONSE']._serialized_end=2703
-  _globals['_GETMACHINESTATUSREQUEST']._serialized_start=2705
-  _globals['_GETMACHINESTATUSREQUEST']._serialized_end=2776
-  _globals['_MACHINESTATUS']._serialized_start=2779
-  _globals['_MACHINESTATUS']._serialized_end=3077
-  _globals['_MACHINESERVICE']._serialized_start=3725
-  _globals['_MACHINESERVICE']._serialized_end=5138
+  _globals['_LISTMACHINESREQUEST']._serialized_end=642
+  _globals['_LISTMACHINESRESPONSE']._serialized_start=644
+  _globals['_LISTMACHINESRESPONSE']._serialized_end=755
+  _globals['_UPDATEMACHINEREQUEST']._serialized_start=758
+  _globals['_UPDATEMACHINEREQUEST']._serialized_end=908
+  _globals['_DELETEMACHINEREQUEST']._serialized_start=910
+  _globals['_DELETEMACHINEREQUEST']._serialized_end=1024
+  _globals['_DELETEMACHINERESPONSE']._serialized_start=1026
+  _globals['_DELETEMACHINERESPONSE']._serialized_end=1067
+  _globals['_TOOLTABLEROW']._serialized_start=1070
+  _globals['_TOOLTABLEROW']._serialized_end=1271
+  _globals['_TOOLTABLEROWS']._serialized_start=1273
+  _globals['_TOOLTABLEROWS']._serialized_end=1337
+  _globals['_TOOLTABLEFILE']._serialized_start=1340
+  _globals['_TOOLTABLEFILE']._serialized_end=1486
+  _globals['_PUSHTOOLTABLEREQUEST']._serialized_start=1489
+  _globals['_PUSHTOOLTABLEREQUEST']._serialized_end=1831
+  _globals['_ROWRESULT']._serialized_start=1833
+  _globals['_ROWRESULT']._serialized_end=1922
+  _globals['_TABLEPROBLEM']._serialized_start=1924
+  _globals['_TABLEPROBLEM']._serialized_end=2000
+  _globals['_PUSHTOOLTABLERESPONSE']._serialized_start=2003
+  _globals['_PUSHTOOLTABLERESPONSE']._serialized_end=2398
+  _globals['_GETTOOLTABLEENTRYREQUEST']._serialized_start=2400
+  _globals['_GETTOOLTABLEENTRYREQUEST']._serialized_end=2479
+  _globals['_LISTTOOLTABLEENTRIESREQUEST']._serialized_start=2482
+  _globals['_LISTTOOLTABLEENTRIESREQUEST']._serialized_end=2656
+  _globals['_LISTTOOLTABLEENTRIESRESPONSE']._serialized_start=2659
+  _globals['_LISTTOOLTABLEENTRIESRESPONSE']._serialized_end=2795
+  _globals['_GETMACHINESTATUSREQUEST']._serialized_start=2797
+  _globals['_GETMACHINESTATUSREQUEST']._serialized_end=2868
+  _globals['_MACHINESTATUS']._serialized_start=2871
+  _globals['_MACHINESTATUS']._serialized_end=3169
+  _globals['_MACHINESERVICE']._serialized_start=3817
+  _globals['_MACHINESERVICE']._serialized_end=5230
 # @@protoc_insertion_point(module_scope)

@@ -238,19 +238,35 @@ class ListMachinesRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """How many at most: 0 (the default of 100) to 1000."""
     page_token: _builtins.str
     """next_page_token of the page before; the other fields must be the same."""
+    filter: _builtins.str
+    """Only resources that fulfil this (AIP-160, a subset): comparisons with = != < <= > >= and : (has),
+    joined by AND, OR, NOT and parentheses; at most 2000 characters. Lengths name their unit, e.g.
+    "diameter > 6mm"; times stand in quotes. Fields:
+    controller, create_time, display_name, kind, length_reference, length_unit,
+    minimum_assurance, name, register_profile.confirmed, register_profile.diameter_meaning,
+    revision, table_state, table_state_reason, tool_change, uid, update_time, wear_band.
+    """
+    order_by: _builtins.str
+    """Order (AIP-132): fields of the filter with an optional "desc", by comma, at most five; absent
+    values come last. By default the order that the method states.
+    """
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -708,22 +724,41 @@ class ListToolTableEntriesRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """Name of the machine."""
     page_size: _builtins.int
     """How many at most: 0 (the default of 100) to 1000."""
     page_token: _builtins.str
     """next_page_token of the page before; the other fields must be the same."""
+    filter: _builtins.str
+    """Only resources that fulfil this (AIP-160, a subset): comparisons with = != < <= > >= and : (has),
+    joined by AND, OR, NOT and parentheses; at most 2000 characters. Lengths name their unit, e.g.
+    "diameter > 6mm"; times stand in quotes. Fields:
+    address, create_time, description, name, pocket, read_from, read_time, registers.a_deg,
+    registers.b_deg, registers.back_angle_deg, registers.c_deg, registers.diameter_geometry,
+    registers.diameter_wear, registers.front_angle_deg, registers.length_geometry,
+    registers.length_wear, registers.orientation, registers.u, registers.v, registers.w,
+    registers.x, registers.y, registers.z, reporter, revision, state, state_reason, tool_number,
+    uid, update_time.
+    """
+    order_by: _builtins.str
+    """Order (AIP-132): fields of the filter with an optional "desc", by comma, at most five; absent
+    values come last. By default the order that the method states.
+    """
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

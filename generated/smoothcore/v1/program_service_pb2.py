@@ -29,7 +29,7 @@ from smoothcore.v1 import access_pb2 as smoothcore_dot_v1_dot_access__pb2
 from smoothcore.v1 import program_pb2 as smoothcore_dot_v1_dot_program__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#smoothcore/v1/program_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1bsmoothcore/v1/program.proto\")\n\x0bProgramInfo\x12\x1a\n\x0c\x64isplay_name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"g\n\x14UploadProgramRequest\x12\x30\n\x04info\x18\x01 \x01(\x0b\x32\x1a.smoothcore.v1.ProgramInfoB\x04\xe2\x41\x01\x01H\x00\x12\x15\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x01H\x00\x42\x06\n\x04part\"A\n\x11GetProgramRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Program\"H\n\x13ListProgramsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"o\n\x14ListProgramsResponse\x12(\n\x08programs\x18\x01 \x03(\x0b\x32\x16.smoothcore.v1.Program\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t2\xf3\x02\n\x0eProgramService\x12\x64\n\rUploadProgram\x12#.smoothcore.v1.UploadProgramRequest\x1a\x16.smoothcore.v1.Program\"\x14\xa2\xbb\x18\x10\n\x0eprograms.write(\x01\x12x\n\nGetProgram\x12 .smoothcore.v1.GetProgramRequest\x1a\x16.smoothcore.v1.Program\"0\xa2\xbb\x18\x0f\n\rprograms.read\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=programs/*}\x12\x80\x01\n\x0cListPrograms\x12\".smoothcore.v1.ListProgramsRequest\x1a#.smoothcore.v1.ListProgramsResponse\"\'\xa2\xbb\x18\x0f\n\rprograms.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/programsBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#smoothcore/v1/program_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1bsmoothcore/v1/program.proto\")\n\x0bProgramInfo\x12\x1a\n\x0c\x64isplay_name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"g\n\x14UploadProgramRequest\x12\x30\n\x04info\x18\x01 \x01(\x0b\x32\x1a.smoothcore.v1.ProgramInfoB\x04\xe2\x41\x01\x01H\x00\x12\x15\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x01H\x00\x42\x06\n\x04part\"A\n\x11GetProgramRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Program\"v\n\x13ListProgramsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"o\n\x14ListProgramsResponse\x12(\n\x08programs\x18\x01 \x03(\x0b\x32\x16.smoothcore.v1.Program\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t2\xf3\x02\n\x0eProgramService\x12\x64\n\rUploadProgram\x12#.smoothcore.v1.UploadProgramRequest\x1a\x16.smoothcore.v1.Program\"\x14\xa2\xbb\x18\x10\n\x0eprograms.write(\x01\x12x\n\nGetProgram\x12 .smoothcore.v1.GetProgramRequest\x1a\x16.smoothcore.v1.Program\"0\xa2\xbb\x18\x0f\n\rprograms.read\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=programs/*}\x12\x80\x01\n\x0cListPrograms\x12\".smoothcore.v1.ListProgramsRequest\x1a#.smoothcore.v1.ListProgramsResponse\"\'\xa2\xbb\x18\x0f\n\rprograms.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/programsBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,6 +49,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROGRAMSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTPROGRAMSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTPROGRAMSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTPROGRAMSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTPROGRAMSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTPROGRAMSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTPROGRAMSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_PROGRAMSERVICE'].methods_by_name['UploadProgram']._loaded_options = None
   _globals['_PROGRAMSERVICE'].methods_by_name['UploadProgram']._serialized_options = b'\242\273\030\020\n\016programs.write'
   _globals['_PROGRAMSERVICE'].methods_by_name['GetProgram']._loaded_options = None
@@ -62,9 +66,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPROGRAMREQUEST']._serialized_start=349
   _globals['_GETPROGRAMREQUEST']._serialized_end=414
   _globals['_LISTPROGRAMSREQUEST']._serialized_start=416
-  _globals['_LISTPROGRAMSREQUEST']._serialized_end=488
-  _globals['_LISTPROGRAMSRESPONSE']._serialized_start=490
-  _globals['_LISTPROGRAMSRESPONSE']._serialized_end=601
-  _globals['_PROGRAMSERVICE']._serialized_start=604
-  _globals['_PROGRAMSERVICE']._serialized_end=975
+  _globals['_LISTPROGRAMSREQUEST']._serialized_end=534
+  _globals['_LISTPROGRAMSRESPONSE']._serialized_start=536
+  _globals['_LISTPROGRAMSRESPONSE']._serialized_end=647
+  _globals['_PROGRAMSERVICE']._serialized_start=650
+  _globals['_PROGRAMSERVICE']._serialized_end=1021
 # @@protoc_insertion_point(module_scope)

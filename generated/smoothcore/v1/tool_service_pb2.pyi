@@ -145,19 +145,37 @@ class ListToolsRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """How many at most: 0 (the default of 100) to 1000."""
     page_token: _builtins.str
     """next_page_token of the page before; the other fields must be the same."""
+    filter: _builtins.str
+    """Only resources that fulfil this (AIP-160, a subset): comparisons with = != < <= > >= and : (has),
+    joined by AND, OR, NOT and parentheses; at most 2000 characters. Lengths name their unit, e.g.
+    "diameter > 6mm"; times stand in quotes. Fields:
+    condition, condition_reason, create_time, display_name, geometry.corner_radius,
+    geometry.diameter, geometry.flute_count, geometry.flute_length,
+    geometry.length_below_holder, geometry.overall_length, geometry.point_angle_deg,
+    geometry.shank_diameter, kind, manufacturer, name, product_id, revision, serial_number, uid,
+    update_time.
+    """
+    order_by: _builtins.str
+    """Order (AIP-132): fields of the filter with an optional "desc", by comma, at most five; absent
+    values come last. By default the order that the method states.
+    """
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

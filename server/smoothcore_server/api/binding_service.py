@@ -14,6 +14,7 @@ from smoothcore_server.api.messages import names
 from smoothcore_server.api.service import Service
 from smoothcore_server.app import bindings
 from smoothcore_server.domain.binding import BindingState
+from smoothcore_server.store import nouns
 from smoothcore_server.store.transaction import Reader
 
 
@@ -75,7 +76,7 @@ class BindingApi(Service, BindingServiceServicer):
             request,
             binding_service_pb2.ListBindingsResponse,
             "bindings",
-            lambda reader: reader.bindings,
+            nouns.BINDING,
             message.to_message,
             conditions,
         )

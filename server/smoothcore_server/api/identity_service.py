@@ -13,6 +13,7 @@ from smoothcore_server.api.service import Service
 from smoothcore_server.app import identity
 from smoothcore_server.app.call import caller
 from smoothcore_server.feed.tokens import ResumeTokens
+from smoothcore_server.store import nouns
 from smoothcore_server.store.store import Store
 
 
@@ -56,7 +57,7 @@ class IdentityApi(Service, IdentityServiceServicer):
             request,
             identity_service_pb2.ListApiKeysResponse,
             "api_keys",
-            lambda reader: reader.api_keys,
+            nouns.API_KEY,
             message.to_message,
         )
 

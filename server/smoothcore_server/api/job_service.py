@@ -10,6 +10,7 @@ from smoothcore_server.api.messages import job as message
 from smoothcore_server.api.messages import names
 from smoothcore_server.api.service import Service
 from smoothcore_server.app import jobs
+from smoothcore_server.store import nouns
 
 
 class JobApi(Service, JobServiceServicer):
@@ -40,7 +41,7 @@ class JobApi(Service, JobServiceServicer):
             request,
             job_service_pb2.ListJobsResponse,
             "jobs",
-            lambda reader: reader.jobs,
+            nouns.JOB,
             message.to_message,
             lambda reader: [reader.jobs.c.machine_id == reader.machines.get(machine_id).id],
         )

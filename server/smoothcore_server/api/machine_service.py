@@ -20,6 +20,7 @@ from smoothcore_server.domain.errors import ErrorReason, PermissionDeniedError
 from smoothcore_server.domain.machine import Machine
 from smoothcore_server.domain.table_push import PushMode
 from smoothcore_server.domain.tool_table import ParsedTable, ReadFrom
+from smoothcore_server.store import nouns
 from smoothcore_server.store.transaction import Reader
 
 INLINE_PARSE_BYTES = 16_384
@@ -60,7 +61,7 @@ class MachineApi(Service, MachineServiceServicer):
             request,
             machine_service_pb2.ListMachinesResponse,
             "machines",
-            lambda reader: reader.machines,
+            nouns.MACHINE,
             message.to_message,
             lambda reader: [reader.machines.c.id.in_(bound)] if bound else [],
         )
@@ -145,7 +146,7 @@ class MachineApi(Service, MachineServiceServicer):
             request,
             machine_service_pb2.ListToolTableEntriesResponse,
             "tool_table_entries",
-            lambda reader: reader.entries,
+            nouns.TOOL_TABLE_ENTRY,
             tool_table.to_message,
             lambda reader: [
                 reader.entries.c.machine_id == reader.machines.get(machine_id).id,

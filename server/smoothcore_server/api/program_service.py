@@ -18,6 +18,7 @@ from smoothcore_server.domain.errors import (
     invalid_field,
 )
 from smoothcore_server.domain.program import Program
+from smoothcore_server.store import nouns
 from smoothcore_server.store.program_content import compress
 
 MAX_PROGRAM_BYTES = 64 * 2**20
@@ -79,7 +80,7 @@ class ProgramApi(Service, ProgramServiceServicer):
             request,
             program_service_pb2.ListProgramsResponse,
             "programs",
-            lambda reader: reader.programs,
+            nouns.PROGRAM,
             message.to_message,
         )
 

@@ -13,7 +13,8 @@ from smoothcore_server.api.paging import PageTokens, page_size
 from smoothcore_server.app.call import caller, current_call
 from smoothcore_server.feed.tokens import Position, ResumeTokens
 from smoothcore_server.store.idempotency import Idempotency
-from smoothcore_server.store.repository import Repository, Resource
+from smoothcore_server.store.listing import Listing
+from smoothcore_server.store.repository import Noun, Resource
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Author, Reader, Transaction
 
@@ -62,21 +63,24 @@ class Service:
         request: Any,
         response: type[M],
         field: str,
-        repository: Callable[[Reader], Repository[R]],
+        noun: Noun[R],
         to_message: Callable[[R], Message],
         conditions: Callable[[Reader], Sequence[ColumnElement[bool]]] = lambda _reader: (),
         refine: Callable[[Reader, list[R]], list[R]] = lambda _reader, found: found,
     ) -> M:
-        """One page of the resources of a repository, in its order.
+        """One page of the resources of a noun that fulfil the request's filter, in its order.
 
         ``refine`` may replace the resources of a page, one for one.
         """
         after = self.page_tokens.read(request)
         size = page_size(request.page_size)
+        listing = Listing.parse(noun, request.filter, request.order_by)
         organization = caller().organization
 
         def query(reader: Reader) -> tuple[M, list[Any] | None]:
-            found = repository(reader).page(*conditions(reader), after=after, limit=size + 1)
+            found = reader.of(noun).page(
+                *conditions(reader), after=after, limit=size + 1, listing=listing
+            )
             resources = refine(reader, [resource for resource, _ in found[:size]])
             messages = fitting([to_message(resource) for resource in resources])
             made = response(**{field: messages})

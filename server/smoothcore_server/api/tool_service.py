@@ -12,6 +12,7 @@ from smoothcore_server.api.messages import tool as message
 from smoothcore_server.api.service import Service
 from smoothcore_server.app import tools
 from smoothcore_server.domain.tool import ToolCondition
+from smoothcore_server.store import nouns
 
 
 class ToolApi(Service, ToolServiceServicer):
@@ -54,7 +55,7 @@ class ToolApi(Service, ToolServiceServicer):
             request,
             tool_service_pb2.ListToolsResponse,
             "tools",
-            lambda reader: reader.tools,
+            nouns.TOOL,
             message.to_message,
         )
 

@@ -68,14 +68,14 @@ class Reader:
         self.organization = organization
         self.head = head
         self.now = now
-        self.machines: Repository[Machine] = self._repository(nouns.MACHINE)
-        self.entries: Repository[ToolTableEntry] = self._repository(nouns.TOOL_TABLE_ENTRY)
-        self.tools: Repository[Tool] = self._repository(nouns.TOOL)
-        self.bindings: Repository[Binding] = self._repository(nouns.BINDING)
-        self.programs: Repository[Program] = self._repository(nouns.PROGRAM)
-        self.jobs: Repository[Job] = self._repository(nouns.JOB)
-        self.readiness: Repository[Readiness] = self._repository(nouns.READINESS)
-        self.api_keys: Repository[ApiKey] = self._repository(nouns.API_KEY)
+        self.machines: Repository[Machine] = self.of(nouns.MACHINE)
+        self.entries: Repository[ToolTableEntry] = self.of(nouns.TOOL_TABLE_ENTRY)
+        self.tools: Repository[Tool] = self.of(nouns.TOOL)
+        self.bindings: Repository[Binding] = self.of(nouns.BINDING)
+        self.programs: Repository[Program] = self.of(nouns.PROGRAM)
+        self.jobs: Repository[Job] = self.of(nouns.JOB)
+        self.readiness: Repository[Readiness] = self.of(nouns.READINESS)
+        self.api_keys: Repository[ApiKey] = self.of(nouns.API_KEY)
         self.machine_status = MachineStatusTable(connection, organization)
         self.program_content = ProgramContentTable(connection, organization)
 
@@ -83,7 +83,8 @@ class Reader:
         """Who made some revisions, and when."""
         return change_log.headers(self.connection, self.organization, sorted(revisions))
 
-    def _repository(self, noun: Noun[R]) -> Repository[R]:
+    def of(self, noun: Noun[R]) -> Repository[R]:
+        """The resources of a noun."""
         return Repository(self, noun, nouns.MAPPERS[noun.resource_type])
 
 
@@ -152,5 +153,6 @@ class Transaction(Reader):
             )
         )
 
-    def _repository(self, noun: Noun[R]) -> WritableRepository[R]:
+    def of(self, noun: Noun[R]) -> WritableRepository[R]:
+        """The resources of a noun."""
         return WritableRepository(self, noun, nouns.MAPPERS[noun.resource_type])

@@ -63,7 +63,10 @@ BY_NAME: dict[str, Rule] = {
     "display_name": Rule(max_length=200),
     "etag": Rule(max_length=128),
     "page_size": Rule(minimum=0),  # More than 1000 is cut to 1000, as AIP-158 has it.
-    "page_token": Rule(max_length=4 * KIB),
+    "filter": Rule(max_length=2_000, multiline=True),
+    "order_by": Rule(max_length=500),
+    # Four texts of 200 characters of several bytes each, in a key.
+    "page_token": Rule(max_length=16 * KIB),
     "request_id": Rule(max_length=64, printable=True),
     "resume_token": Rule(max_length=4 * KIB),
 }
