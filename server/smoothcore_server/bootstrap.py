@@ -48,6 +48,7 @@ from smoothcore_server.store.engine import Engine
 from smoothcore_server.store.postgres import PostgresEngine
 from smoothcore_server.store.root_key import (
     Keys,
+    RootKeyError,
     derive_keys,
     load_or_create_root_key,
     parse_root_key,
@@ -99,8 +100,16 @@ class Database:
         await self.store.run_write(smoothcore_migrations.upgrade)
         now = self.store.clock()
         await self.store.run_write(
-            lambda connection: instance.begin(connection, DEFAULT_ORGANIZATION, now)
+            lambda connection: instance.begin(
+                connection, DEFAULT_ORGANIZATION, now, self.keys.fingerprint
+            )
         )
+        if await self.store.run_read(instance.root_key_fingerprint) != self.keys.fingerprint:
+            raise RootKeyError(
+                "the root key is not the one that this database was made with: its API keys and "
+                "its change log could not be verified. Restore root.key (or SMOOTH_ROOT_KEY) from "
+                "your copy"
+            )
         committed = await self.store.transact(
             Author(DEFAULT_ORGANIZATION, OPERATOR, method="smoothd.serve"),
             self._first_key,
@@ -332,7 +341,19 @@ def _keys(settings: Settings) -> Keys:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError):
         settings.data_dir.chmod(0o700)
-    return derive_keys(load_or_create_root_key(settings.data_dir / "root.key"))
+    path = settings.data_dir / "root.key"
+    if not path.exists() and database_file_exists(settings):
+        raise RootKeyError(
+            f"{path} is missing, though there is a database. Restore it from your copy: without "
+            "it no API key works and the change log cannot be verified"
+        )
+    return derive_keys(load_or_create_root_key(path))
+
+
+def database_file_exists(settings: Settings) -> bool:
+    """Whether there is a SQLite database already; False on PostgreSQL, which is asked later."""
+    url = settings.url
+    return url.drivername == "sqlite" and Path(url.database or "").exists()
 
 
 def _admin_key() -> ApiKey:

@@ -11,7 +11,12 @@ from typing import Annotated, Any, TypeVar
 import typer
 from sqlalchemy.exc import IntegrityError
 
-from smoothcore_server.bootstrap import DEFAULT_ORGANIZATION, Application, Database
+from smoothcore_server.bootstrap import (
+    DEFAULT_ORGANIZATION,
+    Application,
+    Database,
+    database_file_exists,
+)
 from smoothcore_server.config import PREFIX, ConfigError, Settings, load_settings
 from smoothcore_server.domain.errors import SmoothCoreError
 from smoothcore_server.domain.principal import EVERYTHING, ApiKey
@@ -86,6 +91,7 @@ def _greeting(application: Application) -> str:
             "",
             "Try it:",
             "",
+            f"  smooth --server {address} whoami",
             f'  grpcurl {plain}-H "authorization: Bearer $SMOOTH_API_KEY" '
             f"{address} smoothcore.v1.AuthService/WhoAmI",
             "",
@@ -106,6 +112,15 @@ def migrate(config: Config = None, data_dir: DataDir = None) -> None:
     print("the schema is current")
 
 
+def _refuse_absent(settings: Settings) -> None:
+    """A key for a database that was made just now, in the wrong folder, would be of no use."""
+    if settings.url.drivername == "sqlite" and not database_file_exists(settings):
+        raise ConfigError(
+            f"there is no database {settings.url.database}; give --data-dir of the server, "
+            "or start the server once: smoothd serve"
+        )
+
+
 @keys_app.command("create")
 def create_key(
     name: Annotated[str, typer.Argument(help="Name for people.")],
@@ -122,6 +137,7 @@ def create_key(
 ) -> None:
     """Make an API key and print it, once."""
     settings = load_settings(config, data_dir=data_dir)
+    _refuse_absent(settings)
     key = ApiKey(
         id="",
         display_name=name,
@@ -146,6 +162,7 @@ def create_organization(
 ) -> None:
     """Make an organization and print its admin key, once."""
     settings = load_settings(config, data_dir=data_dir)
+    _refuse_absent(settings)
 
     async def work(database: Database) -> str:
         await database.prepare()
@@ -192,4 +209,9 @@ def main() -> None:
         sys.exit(2)
     except SmoothCoreError as error:
         print(f"smoothd: {error.message}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        # What the operator named cannot be used: a data directory that is a file, a full disk.
+        named = error.filename or "a file"
+        print(f"smoothd: cannot use {named}: {error.strerror}", file=sys.stderr)
         sys.exit(2)

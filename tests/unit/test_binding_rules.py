@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from smoothcore_server.domain.binding import Binding, BindingState
-from smoothcore_server.domain.binding_rules import binding_after
+from smoothcore_server.domain.binding_rules import binding_after, rechecked
 from smoothcore_server.domain.machine import (
     DiameterMeaning,
     LengthReference,
@@ -138,10 +138,43 @@ def test_a_length_within_tolerance_is_no_reason_but_small_steps_add_up() -> None
 def test_a_length_set_for_the_first_time_is_daily_work_and_a_cleared_one_is_not() -> None:
     unmeasured = replace(BOUND, confirmed_length=mm("0"))
     empty = entry("6.35", length="0")
-    assert binding_after(unmeasured, empty, CONFIRMED, GAUGE, SIZED) is None
+    measured = binding_after(unmeasured, empty, CONFIRMED, GAUGE, SIZED)
+    assert measured == replace(unmeasured, confirmed_length=mm("120.5"))
     cleared = binding_after(BOUND, CONFIRMED, entry("6.35", length=None), GAUGE, SIZED)
     assert cleared is not None
     assert cleared.state_reason.endswith("moved from 120.5 mm to nothing")
+
+
+def test_a_tool_adopted_before_its_first_touch_off_cannot_be_changed_by_clearing_the_length() -> (
+    None
+):
+    binding = replace(BOUND, confirmed_length=mm("0"))
+    row = entry("6.35", length="0")
+    states = []
+    for length in ("80", "120", "0", "120"):
+        after = entry("6.35", length=length)
+        binding = binding_after(binding, row, after, GAUGE, SIZED) or binding
+        row = after
+        states.append(binding.state)
+    assert states == [BindingState.CONFIRMED, *[BindingState.SUSPECT] * 3]
+
+
+@pytest.mark.parametrize("cleared", ["0", None])
+def test_a_diameter_that_is_cleared_is_suspect_since_nobody_else_would_judge_it(
+    cleared: str | None,
+) -> None:
+    after = binding_after(BOUND, CONFIRMED, entry(cleared), MILL, SIZED)
+    assert after is not None
+    assert after.state is BindingState.SUSPECT
+    assert "register D" in after.state_reason
+
+
+def test_saying_that_registers_mean_something_else_does_not_hide_what_they_contradict() -> None:
+    unsure = with_machine(register_profile=RegisterProfile(DiameterMeaning.DIAMETER))
+    suspect = rechecked(BOUND, entry("12.7"), unsure, SIZED)
+    assert suspect is not None
+    assert suspect.state is BindingState.SUSPECT
+    assert rechecked(BOUND, CONFIRMED, unsure, SIZED) is None
 
 
 def test_a_new_diameter_is_left_to_verification_where_the_tool_has_one() -> None:

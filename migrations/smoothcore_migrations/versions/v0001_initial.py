@@ -18,6 +18,7 @@ def upgrade() -> None:
         "instance",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("timeline", sa.Text(), nullable=False),
+        sa.Column("root_key_fingerprint", sa.LargeBinary(), nullable=False),
         sa.Column("create_time", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_instance")),
     )
@@ -95,6 +96,7 @@ def upgrade() -> None:
         sa.Column("wear_band_mm", sa.Float(precision=53), nullable=True),
         sa.Column("table_state", sa.Text(), nullable=False),
         sa.Column("table_state_reason", sa.Text(), nullable=False),
+        sa.Column("table_doubt", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organization.id"], name=op.f("fk_machine_organization")
         ),

@@ -13,6 +13,7 @@ from smoothcore_server.api.messages import binding as message
 from smoothcore_server.api.messages import names
 from smoothcore_server.api.service import Service
 from smoothcore_server.app import bindings
+from smoothcore_server.app.call import caller
 from smoothcore_server.domain.binding import BindingState
 from smoothcore_server.store import nouns
 from smoothcore_server.store.transaction import Reader
@@ -25,11 +26,11 @@ class BindingApi(Service, BindingServiceServicer):
         self, request: binding_service_pb2.BindToolRequest, context: Any
     ) -> binding_pb2.Binding:
         machine_id = names.last_id(request.parent)
-        bind = message.bind_from(request, machine_id)
+        bind, principal = message.bind_from(request, machine_id), caller()
         return await self.write(
             request,
             binding_pb2.Binding,
-            lambda tx: bindings.bind_tools(tx, machine_id, [bind])[0],
+            lambda tx: bindings.bind_tools(tx, machine_id, [bind], principal)[0],
             lambda made, _revision: message.to_message(made),
         )
 
@@ -41,10 +42,11 @@ class BindingApi(Service, BindingServiceServicer):
             message.bind_from(item, machine_id, f"requests[{index}].")
             for index, item in enumerate(request.requests)
         ]
+        principal = caller()
         return await self.write(
             request,
             binding_service_pb2.BatchBindToolsResponse,
-            lambda tx: bindings.bind_tools(tx, machine_id, binds),
+            lambda tx: bindings.bind_tools(tx, machine_id, binds, principal),
             lambda made, revision: binding_service_pb2.BatchBindToolsResponse(
                 bindings=[message.to_message(binding) for binding in made], revision=revision
             ),

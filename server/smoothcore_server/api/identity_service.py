@@ -47,12 +47,15 @@ class IdentityApi(Service, IdentityServiceServicer):
     async def GetApiKey(
         self, request: identity_service_pb2.GetApiKeyRequest, context: Any
     ) -> api_key_pb2.ApiKey:
-        key_id = names.last_id(request.name)
-        return await self.read(lambda reader: message.to_message(reader.api_keys.get(key_id)))
+        key_id, principal = names.last_id(request.name), caller()
+        return await self.read(
+            lambda reader: message.to_message(identity.get_api_key(reader, key_id, principal))
+        )
 
     async def ListApiKeys(
         self, request: identity_service_pb2.ListApiKeysRequest, context: Any
     ) -> identity_service_pb2.ListApiKeysResponse:
+        identity.refuse_bound(caller())
         return await self.list(
             request,
             identity_service_pb2.ListApiKeysResponse,
@@ -64,11 +67,11 @@ class IdentityApi(Service, IdentityServiceServicer):
     async def RevokeApiKey(
         self, request: identity_service_pb2.RevokeApiKeyRequest, context: Any
     ) -> api_key_pb2.ApiKey:
-        key_id = names.last_id(request.name)
+        key_id, principal = names.last_id(request.name), caller()
         return await self.write(
             request,
             api_key_pb2.ApiKey,
-            lambda tx: identity.revoke_api_key(tx, key_id, request.etag),
+            lambda tx: identity.revoke_api_key(tx, key_id, request.etag, principal),
             lambda made, _revision: message.to_message(made),
         )
 

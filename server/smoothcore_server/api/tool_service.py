@@ -11,6 +11,7 @@ from smoothcore_server.api.messages import names
 from smoothcore_server.api.messages import tool as message
 from smoothcore_server.api.service import Service
 from smoothcore_server.app import tools
+from smoothcore_server.app.call import caller
 from smoothcore_server.domain.tool import ToolCondition
 from smoothcore_server.store import nouns
 
@@ -62,34 +63,37 @@ class ToolApi(Service, ToolServiceServicer):
     async def UpdateTool(
         self, request: tool_service_pb2.UpdateToolRequest, context: Any
     ) -> tool_pb2.Tool:
+        principal = caller()
         paths = mask_paths(request.update_mask, request.tool, message.SETTABLE)
         wanted = message.from_message(request.tool)
         return await self.write(
             request,
             tool_pb2.Tool,
-            lambda tx: tools.update_tool(tx, wanted, paths, request.tool.etag),
+            lambda tx: tools.update_tool(tx, wanted, paths, request.tool.etag, principal),
             lambda made, _revision: message.to_message(made),
         )
 
     async def SetToolCondition(
         self, request: tool_service_pb2.SetToolConditionRequest, context: Any
     ) -> tool_pb2.Tool:
-        tool_id = names.last_id(request.name)
+        tool_id, principal = names.last_id(request.name), caller()
         condition = message.CONDITION.member(request.condition) or ToolCondition.LOCKED
         return await self.write(
             request,
             tool_pb2.Tool,
-            lambda tx: tools.set_condition(tx, tool_id, condition, request.reason, request.etag),
+            lambda tx: tools.set_condition(
+                tx, tool_id, condition, request.reason, request.etag, principal
+            ),
             lambda made, _revision: message.to_message(made),
         )
 
     async def DeleteTool(
         self, request: tool_service_pb2.DeleteToolRequest, context: Any
     ) -> tool_service_pb2.DeleteToolResponse:
-        tool_id = names.last_id(request.name)
+        tool_id, principal = names.last_id(request.name), caller()
         return await self.write(
             request,
             tool_service_pb2.DeleteToolResponse,
-            lambda tx: tools.delete_tool(tx, tool_id, request.etag),
+            lambda tx: tools.delete_tool(tx, tool_id, request.etag, principal),
             lambda _none, revision: tool_service_pb2.DeleteToolResponse(revision=revision),
         )

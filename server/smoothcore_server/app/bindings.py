@@ -12,6 +12,7 @@ from smoothcore_server.domain.binding import Binding, BindingState
 from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
 from smoothcore_server.domain.length import Length, UnreadableLengthError
 from smoothcore_server.domain.machine import DiameterMeaning, Machine
+from smoothcore_server.domain.principal import Principal
 from smoothcore_server.domain.tool import Tool, ToolGeometry
 from smoothcore_server.domain.tool_table import EntryState, ToolTableEntry
 from smoothcore_server.store.repository import check_etag
@@ -31,13 +32,15 @@ class Bind:
     replace_existing: bool = False
 
 
-def bind_tools(tx: Transaction, machine_id: str, binds: Sequence[Bind]) -> list[Binding]:
+def bind_tools(
+    tx: Transaction, machine_id: str, binds: Sequence[Bind], caller: Principal
+) -> list[Binding]:
     """Bind entries of one machine, all or none."""
     machine = tx.machines.get(machine_id)
-    return [_bind(tx, machine, bind) for bind in binds]
+    return [_bind(tx, machine, bind, caller) for bind in binds]
 
 
-def _bind(tx: Transaction, machine: Machine, bind: Bind) -> Binding:
+def _bind(tx: Transaction, machine: Machine, bind: Bind, caller: Principal) -> Binding:
     entry = tx.entries.get(machine.id, bind.address)
     if entry.state is not EntryState.PRESENT:
         raise FailedPreconditionError(
@@ -54,7 +57,7 @@ def _bind(tx: Transaction, machine: Machine, bind: Bind) -> Binding:
     here = _open_at(tx, entry)
     if here is not None and here.tool_id == tool.id:
         return tx.bindings.update(here, _confirmed(here, entry))
-    _refuse_bound_elsewhere(tx, tool)
+    _refuse_bound_elsewhere(tx, tool, caller)
     _end_existing(tx, entry, bind)
     return tx.bindings.insert(_new_binding(tx, entry, tool))
 
@@ -68,9 +71,16 @@ def _open_at(tx: Transaction, entry: ToolTableEntry) -> Binding | None:
     )
 
 
-def _refuse_bound_elsewhere(tx: Transaction, tool: Tool) -> None:
+def _refuse_bound_elsewhere(tx: Transaction, tool: Tool, caller: Principal) -> None:
     c = tx.bindings.c
     elsewhere = tx.bindings.first(c.tool_id == tool.id, c.state != BindingState.ENDED.value)
+    if elsewhere is not None and not caller.may_see_machine(elsewhere.machine_id):
+        raise FailedPreconditionError(
+            ErrorReason.TOOL_ALREADY_BOUND,
+            f"{tool.name} is bound on a machine that this credential is not bound to; "
+            "ask an administrator",
+            resource=tool.name,
+        )
     if elsewhere is not None:
         raise FailedPreconditionError(
             ErrorReason.TOOL_ALREADY_BOUND,

@@ -14,11 +14,12 @@ from smoothcore_server.domain.errors import (
     PermissionDeniedError,
     UnauthenticatedError,
     invalid_field,
+    not_found,
 )
 from smoothcore_server.domain.principal import EVERYTHING, PERMISSIONS, ApiKey, Principal
 from smoothcore_server.store import instance
 from smoothcore_server.store.store import Store
-from smoothcore_server.store.transaction import Transaction, new_id
+from smoothcore_server.store.transaction import Reader, Transaction, new_id
 
 PREFIX = "sk"
 CACHE_S = 0.5
@@ -92,9 +93,31 @@ def _denied(message: str, permission: str) -> PermissionDeniedError:
     )
 
 
-def revoke_api_key(tx: Transaction, key_id: str, etag: str) -> ApiKey:
-    """Revoke a key for good; one that is revoked already stays as it is."""
-    before = tx.api_keys.get(key_id)
+def get_api_key(reader: Reader, key_id: str, caller: Principal) -> ApiKey:
+    """A key; to a caller that is bound to machines, keys of others are absent."""
+    key = reader.api_keys.get(key_id)
+    within = bool(key.machines) and key.machines <= caller.machines
+    if caller.machines and not within and key.name != caller.name:
+        raise not_found(key.name)
+    return key
+
+
+def refuse_bound(caller: Principal) -> None:
+    """Raise PermissionDeniedError for a caller that is bound to machines."""
+    if caller.machines:
+        raise _denied("your key is bound to machines, so it cannot see all keys", "apikeys.read")
+
+
+def revoke_api_key(tx: Transaction, key_id: str, etag: str, revoker: Principal) -> ApiKey:
+    """Revoke a key for good; one that is revoked already stays as it is.
+
+    Raises PermissionDeniedError for a key that may do more than its revoker.
+    """
+    before = get_api_key(tx, key_id, revoker)
+    if before.name != revoker.name:
+        more = sorted(item for item in before.permissions if not revoker.may(item))
+        if more:
+            raise _denied(f"this key may {more[0]!r}, which yours may not: ask its owner", more[0])
     after = dataclasses.replace(before, revoke_time=before.revoke_time or tx.now)
     return tx.api_keys.update(before, after, etag)
 

@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from smoothcore_server.app import field_mask
+from smoothcore_server.app.table_facts import entries_of, open_bindings_of, tools_of
 from smoothcore_server.domain.binding import BindingState
+from smoothcore_server.domain.binding_rules import rechecked
 from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
 from smoothcore_server.domain.job import JobState
 from smoothcore_server.domain.machine import (
@@ -57,7 +59,26 @@ def update_machine(tx: Transaction, wanted: Machine, paths: Sequence[str], etag:
             "something else in another unit. Create another machine instead",
             resource=before.name,
         )
-    return tx.machines.update(before, after, etag)
+    after = tx.machines.update(before, after, etag)
+    if changed & _MEANINGS:
+        _recheck_bindings(tx, after)
+    return after
+
+
+_MEANINGS = frozenset({"register_profile", "controller", "kind", "length_reference"})
+"""Fields that decide what registers say of a tool."""
+
+
+def _recheck_bindings(tx: Transaction, machine: Machine) -> None:
+    """An edit of what registers mean must not hide what they contradict."""
+    bindings = open_bindings_of(tx, machine.id)
+    tools, entries = tools_of(tx, bindings), entries_of(tx, machine.id)
+    for address, binding in bindings.items():
+        if address in entries:
+            tool = tools.get(binding.tool_id)
+            suspect = rechecked(binding, entries[address], machine, tool)
+            if suspect is not None:
+                tx.bindings.update(binding, suspect)
 
 
 def delete_machine(tx: Transaction, machine_id: str, etag: str) -> None:
@@ -93,7 +114,11 @@ def _refuse_while_in_use(tx: Transaction, machine: Machine) -> None:
         )
 
 
-def set_table_state(tx: Transaction, machine: Machine, state: TableState, reason: str) -> Machine:
-    """Say whether the stored table can be relied on."""
-    after = dataclasses.replace(machine, table_state=state, table_state_reason=reason)
+def set_table_state(
+    tx: Transaction, machine: Machine, state: TableState, reason: str, doubt: str = ""
+) -> Machine:
+    """Say whether the stored table can be relied on; ``doubt`` names the push that was held."""
+    after = dataclasses.replace(
+        machine, table_state=state, table_state_reason=reason, table_doubt=doubt
+    )
     return tx.machines.update(machine, after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -85,12 +86,19 @@ def push_table(tx: Transaction, push: Push) -> PushResult:
     _store(tx, plan, push.mode)
     _update_bindings(tx, machine, plan, bindings, tools)
     whole = push.mode is PushMode.SNAPSHOT
-    # What was held and is now accepted settles the doubt, also where it is not the whole table.
-    if whole or hold is not None or machine.table_state is TableState.NEVER_READ:
+    # A push of some rows settles a doubt only if it is the very push that was held.
+    settles = machine.table_doubt == _push_hash(push)
+    if whole or settles or machine.table_state is TableState.NEVER_READ:
         set_table_state(tx, machine, TableState.CURRENT, "")
     tx.machine_status.seen(machine.id, tx.now, read_time if whole else None)
     tx.recheck(machine.id)
     return PushResult(plan, push.parsed)
+
+
+def _push_hash(push: Push) -> str:
+    """Tells a push from others by its rows; the unit that they were read in is in them."""
+    content = repr((push.mode, push.parsed.rows, push.parsed.problems))
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _checked_read_time(
@@ -134,7 +142,7 @@ def _hold(
     hold: HoldReason,
 ) -> PushResult:
     message = hold_message(hold, existing, plan)
-    set_table_state(tx, machine, TableState.IN_DOUBT, message)
+    set_table_state(tx, machine, TableState.IN_DOUBT, message, _push_hash(push))
     tx.machine_status.seen(machine.id, tx.now, None)
     return PushResult(plan, push.parsed, hold, message)
 

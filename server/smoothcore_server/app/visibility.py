@@ -54,6 +54,9 @@ def view_for(principal: Principal, types: Sequence[ResourceType], machine_id: st
     are not bound to, or when nothing is left.
     """
     readable = {item for item in ResourceType if principal.may(READ_PERMISSION[item])}
+    if principal.machines:
+        # Keys belong to no machine; who is bound to some sees none but in IdentityService.
+        readable.discard(ResourceType.API_KEY)
     refused = [item for item in types if item not in readable]
     if not readable:
         needed = ", ".join(sorted(READ_PERMISSION.values()))

@@ -58,7 +58,38 @@ def binding_after(
         return _while_suspect(binding, registers)
     if binding.state is BindingState.DORMANT:
         return _suspect_or_confirmed(binding, registers)
-    return _suspect(binding, _moves_in_place(registers, machine, tool))
+    suspect = _suspect(binding, _moves_in_place(registers, machine, tool))
+    return suspect or _with_first_values(binding, entry_after.registers)
+
+
+def rechecked(
+    binding: Binding, entry: ToolTableEntry, machine: Machine, tool: Tool | None
+) -> Binding | None:
+    """The binding after its machine was said to be another: SUSPECT where a register that counts
+    now differs from what a person confirmed; None where it stays as it is.
+
+    An edit of what registers mean must not hide what they contradict.
+    """
+    if binding.state is not BindingState.CONFIRMED or entry.state is not EntryState.PRESENT:
+        return None
+    registers = _registers(binding, entry.registers, entry.registers, machine)
+    return _suspect(
+        binding, [_not_confirmed(item) for item in registers if not _verified(item, machine, tool)]
+    )
+
+
+def _with_first_values(binding: Binding, registers: Registers) -> Binding | None:
+    """The binding with the first values of registers that were not set when it was confirmed:
+    later ones are compared with them, or a tool adopted before its first touch-off could be
+    changed unseen."""
+    after = replace(
+        binding,
+        confirmed_length=_set(binding.confirmed_length) or registers.length_geometry,
+        confirmed_diameter=_set(binding.confirmed_diameter) or registers.diameter_geometry,
+    )
+    first = (_set(after.confirmed_length), _set(after.confirmed_diameter))
+    known = (_set(binding.confirmed_length), _set(binding.confirmed_diameter))
+    return after if first != known else None
 
 
 def _dormant(binding: Binding) -> Binding | None:
@@ -104,12 +135,23 @@ def _moves_in_place(registers: list[_Register], machine: Machine, tool: Tool | N
     """Only what this very reading changed makes a confirmed binding suspect, and of diameters
     only one that verification cannot compare with the tool's own size: where it can, it says
     GEOMETRY_MISMATCH, which is nearer to the point."""
-    verified = machine.register_profile.confirmed and own_register_size(machine, tool) is not None
     return [
         _moved(item)
         for item in registers
-        if item.has_changed and not (item.is_diameter and verified)
+        if item.has_changed and not _verified(item, machine, tool)
     ]
+
+
+def _verified(register: _Register, machine: Machine, tool: Tool | None) -> bool:
+    """Whether verification compares this register with the tool's own size: it must be set, or
+    a size that was cleared would be judged by nobody."""
+    return (
+        register.is_diameter
+        and register.after is not None
+        and register.after.mm > 0
+        and machine.register_profile.confirmed
+        and own_register_size(machine, tool) is not None
+    )
 
 
 def _moved(register: _Register) -> str:
@@ -130,6 +172,9 @@ def _move_words(register: _Register, reference: Length) -> str:
 
 def _while_suspect(binding: Binding, registers: list[_Register]) -> Binding | None:
     if not any(item.has_changed for item in registers):
+        return None
+    if not any(_set(item.confirmed) for item in registers):
+        # Nothing says what it was when it was sure: only a person can.
         return None
     after = _suspect_or_confirmed(binding, registers)
     return after if after != binding else None

@@ -123,6 +123,8 @@ class Machine:
     """How much smaller than its nominal diameter a worn or reground cutter may read (0 if None)."""
     table_state: TableState = TableState.NEVER_READ
     table_state_reason: str = ""
+    table_doubt: str = ""
+    """A hash of the push that was held: the same one, accepted, settles the doubt."""
     meta: Meta = field(default=Meta(), compare=False)
 
     @property

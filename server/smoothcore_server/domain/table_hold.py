@@ -50,8 +50,11 @@ def hold_reason(
     """
     if mode is PushMode.SNAPSHOT:
         before, after = _sizes(existing.values(), plan)
-        pushed = any(row.outcome is not RowOutcome.MISSING for row in plan.rows)
-        if not pushed or (before > 0 and after == 0):
+        read = [row for row in plan.rows if row.outcome is not RowOutcome.MISSING]
+        readable = [row for row in read if row.entry.state is not EntryState.UNREADABLE]
+        unread = len(readable) < len(read) or bool(plan.problems)
+        says_something = any(_counts(row.entry) for row in readable)
+        if not read or (not says_something and (before > 0 or unread)):
             return HoldReason.EMPTY
         if before >= SHRINK_MIN_ROWS and after * 2 < before:
             return HoldReason.SHRUNK
@@ -67,7 +70,9 @@ def hold_message(reason: HoldReason, existing: Mapping[str, ToolTableEntry], pla
     if reason is HoldReason.UNIT_SUSPICION:
         what = "Most values that changed moved by a factor near 25.4: is the unit right?"
     else:
-        what = f"The table had {before} rows with content, and the push has {after}."
+        what = (
+            f"The table had {before} rows with content, and the push has {after} that can be read."
+        )
     return f"{what} Nothing was stored. If the push is right, accept the change and push it again."
 
 

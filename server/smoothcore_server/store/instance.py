@@ -29,12 +29,24 @@ def timeline(connection: Connection) -> str | None:
     return found
 
 
-def begin(connection: Connection, organization: str, now: datetime) -> None:
+def root_key_fingerprint(connection: Connection) -> bytes | None:
+    """Of the root key that the instance was made with; None before the first start."""
+    query = select(models.instance.c.root_key_fingerprint)
+    found: bytes | None = connection.execute(query).scalar()
+    return found
+
+
+def begin(connection: Connection, organization: str, now: datetime, fingerprint: bytes) -> None:
     """Begin a history with one organization, at the first start; later it changes nothing.
 
     Replicas may start together: the key of the instance row lets one of them be first.
     """
-    row = {"id": 1, "timeline": new_id(), "create_time": now}
+    row = {
+        "id": 1,
+        "timeline": new_id(),
+        "root_key_fingerprint": fingerprint,
+        "create_time": now,
+    }
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = insert(models.instance).values(row).on_conflict_do_nothing()
     if connection.execute(statement).rowcount == 1:

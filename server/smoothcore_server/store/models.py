@@ -69,6 +69,8 @@ instance = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     # Changes with every restore: tokens of another history are refused by it.
     _text("timeline"),
+    # Of the root key that the instance was made with: another one is refused at start.
+    Column("root_key_fingerprint", LargeBinary, nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
 )
 
@@ -104,6 +106,7 @@ machine = Table(
     *_length("wear_band"),
     _text("table_state"),
     _text("table_state_reason"),
+    _text("table_doubt"),
     _of_organization(),
 )
 

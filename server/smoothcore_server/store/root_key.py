@@ -31,6 +31,8 @@ class Keys:
     page_token: bytes
     api_key: bytes
     """Keyed hash of API key secrets."""
+    fingerprint: bytes
+    """Says which root key this is, and nothing about it; kept in the database."""
 
     def __repr__(self) -> str:
         return "Keys(…)"
@@ -48,6 +50,7 @@ def derive_keys(root: bytes) -> Keys:
         resume_token=derive("resume-token"),
         page_token=derive("page-token"),
         api_key=derive("api-key"),
+        fingerprint=derive("fingerprint"),
     )
 
 

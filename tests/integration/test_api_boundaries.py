@@ -1,0 +1,148 @@
+"""What a credential decides ends where its machines end; what was in doubt stays in doubt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from grpc import StatusCode as Code
+
+from smoothcore.v1 import (
+    api_key_pb2,
+    identity_service_pb2,
+    machine_service_pb2,
+    tool_pb2,
+    tool_service_pb2,
+)
+from smoothcore_server.bootstrap import Database
+from smoothcore_server.config import Settings
+from smoothcore_server.store.root_key import RootKeyError
+from tests.support.requests import bind, create_machine, create_tool, push_file, refused
+from tests.support.smooth import Caller, SmoothServer
+
+
+async def make_key(
+    server: SmoothServer, *permissions: str, machines: tuple[str, ...] = ()
+) -> tuple[str, Caller]:
+    made = await server.caller().identity.CreateApiKey(
+        identity_service_pb2.CreateApiKeyRequest(
+            api_key=api_key_pb2.ApiKey(
+                display_name="made", permissions=permissions, machines=machines
+            )
+        )
+    )
+    return made.api_key.name, server.caller(made.secret)
+
+
+async def test_a_key_cannot_revoke_one_that_may_do_more(server: SmoothServer) -> None:
+    strong, _ = await make_key(server, "*")
+    own, weak = await make_key(server, "apikeys.read", "apikeys.write")
+    await refused(
+        weak.identity.RevokeApiKey(identity_service_pb2.RevokeApiKeyRequest(name=strong)),
+        Code.PERMISSION_DENIED,
+        "PERMISSION_DENIED",
+    )
+    revoked = await weak.identity.RevokeApiKey(identity_service_pb2.RevokeApiKeyRequest(name=own))
+    assert revoked.HasField("revoke_time")
+
+
+async def test_a_key_that_is_bound_to_machines_sees_no_keys_of_others(
+    server: SmoothServer, caller: Caller
+) -> None:
+    await caller.machines.CreateMachine(create_machine("mill-1"))
+    strong, _ = await make_key(server, "*")
+    own, bound = await make_key(
+        server, "apikeys.read", "apikeys.write", machines=("machines/mill-1",)
+    )
+    get = identity_service_pb2.GetApiKeyRequest
+    await refused(bound.identity.GetApiKey(get(name=strong)), Code.NOT_FOUND, "RESOURCE_NOT_FOUND")
+    await refused(
+        bound.identity.RevokeApiKey(identity_service_pb2.RevokeApiKeyRequest(name=strong)),
+        Code.NOT_FOUND,
+        "RESOURCE_NOT_FOUND",
+    )
+    await refused(
+        bound.identity.ListApiKeys(identity_service_pb2.ListApiKeysRequest()),
+        Code.PERMISSION_DENIED,
+        "PERMISSION_DENIED",
+    )
+    assert (await bound.identity.GetApiKey(get(name=own))).name == own
+
+
+async def test_a_key_that_is_bound_to_a_machine_decides_nothing_about_tools_on_others(
+    server: SmoothServer, caller: Caller
+) -> None:
+    for machine in ("mill-1", "mill-2"):
+        await caller.machines.CreateMachine(create_machine(machine))
+    await caller.machines.PushToolTable(push_file(b"T1 P1 D6\n"))
+    await caller.tools.CreateTool(create_tool("t7"))
+    await caller.bindings.BindTool(bind("1", "tools/t7"))
+    _, other = await make_key(server, "tools.write", machines=("machines/mill-2",))
+    calls = (
+        other.tools.SetToolCondition(
+            tool_service_pb2.SetToolConditionRequest(
+                name="tools/t7", condition=tool_pb2.TOOL_CONDITION_AVAILABLE
+            )
+        ),
+        other.tools.UpdateTool(
+            tool_service_pb2.UpdateToolRequest(
+                tool=tool_pb2.Tool(name="tools/t7", display_name="mine now")
+            )
+        ),
+        other.tools.DeleteTool(tool_service_pb2.DeleteToolRequest(name="tools/t7")),
+    )
+    for call in calls:
+        seen = await refused(call, Code.PERMISSION_DENIED, "PERMISSION_DENIED")
+        assert "mill-1" not in seen.message
+
+
+async def test_accepting_a_push_of_some_rows_does_not_settle_the_doubt_of_another_push(
+    caller: Caller,
+) -> None:
+    await caller.machines.CreateMachine(create_machine())
+    table = b"".join(b"T%d P%d Z50 D6\n" % (n, n) for n in range(1, 5))
+    await caller.machines.PushToolTable(push_file(table))
+    held = await caller.machines.PushToolTable(push_file(b"; nothing\n"))
+    assert held.outcome == machine_service_pb2.PUSH_OUTCOME_HELD
+    some = push_file(
+        b"T2 P2 Z50 D152.4\nT3 P3 Z50 D152.4\nT4 P4 Z50 D152.4\n",
+        mode=machine_service_pb2.PUSH_MODE_MERGE,
+    )
+    some.accept_large_change = True
+    await caller.machines.PushToolTable(some)
+    status = await caller.machines.GetMachineStatus(
+        machine_service_pb2.GetMachineStatusRequest(name="machines/mill-1")
+    )
+    assert status.table_state == 3, "the empty snapshot is still nobody's decision"
+
+
+async def test_a_file_of_which_nothing_can_be_read_is_held(caller: Caller) -> None:
+    await caller.machines.CreateMachine(create_machine())
+    program = b"%\nO1 (A PROGRAM)\nT1 M6\nG0 X0 Y0\nM30\n"
+    fresh = await caller.machines.PushToolTable(push_file(program))
+    assert fresh.outcome == machine_service_pb2.PUSH_OUTCOME_HELD
+    await caller.machines.PushToolTable(push_file(b"T1 P1 Z50 D6\n"))
+    again = await caller.machines.PushToolTable(push_file(program))
+    assert again.outcome == machine_service_pb2.PUSH_OUTCOME_HELD
+
+
+async def test_a_database_is_not_opened_with_another_root_key(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data")
+    database = Database(settings)
+    assert await database.prepare() is not None
+    await database.close()
+    key_file = tmp_path / "data" / "root.key"
+    kept = key_file.read_text()
+    key_file.unlink()
+    with pytest.raises(RootKeyError, match="is missing"):
+        Database(settings)
+    key_file.write_text("ab" * 32)
+    key_file.chmod(0o600)
+    other = Database(settings)
+    with pytest.raises(RootKeyError, match="not the one"):
+        await other.prepare()
+    await other.close()
+    key_file.write_text(kept)
+    again = Database(settings)
+    assert await again.prepare() is None
+    await again.close()
