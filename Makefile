@@ -11,7 +11,7 @@ JOBS ?= 2
 CODE := client server migrations tests tools examples bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test verify fmt fix proto reference migrate migration lock \
+.PHONY: help install demo serve test verify bench fmt fix proto reference migrate migration lock \
 	publish-contract dist protos-zip wheelhouse interop clean
 
 help: ## Show this.
@@ -51,6 +51,9 @@ verify: $(VENV)/.dev ## Format, lint, types, layers, contract, generated code, m
 	$(BIN)/python tools/generate.py --check
 	$(BIN)/python tools/check_migrations.py
 	$(BIN)/python tools/reference.py --check
+
+bench: $(VENV)/.dev ## Measure against floors; writes bench/results.json, fails when a bound is missed.
+	$(BIN)/python -m bench
 
 fmt: $(VENV)/.dev ## Format code and protos.
 	$(BIN)/ruff format $(CODE)

@@ -146,3 +146,24 @@ async def test_a_database_is_not_opened_with_another_root_key(tmp_path: Path) ->
     again = Database(settings)
     assert await again.prepare() is None
     await again.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"address": "01"}, "rows.rows[0].address"),
+        ({"address": "1\u202e"}, "rows.rows[0].address"),
+        ({"address": "1", "tool_number": 9}, "rows.rows[0].tool_number"),
+    ],
+)
+async def test_a_row_cannot_hide_behind_the_address_of_another(
+    caller: Caller, fields: dict[str, object], path: str
+) -> None:
+    await caller.machines.CreateMachine(create_machine())
+    request = machine_service_pb2.PushToolTableRequest(
+        parent="machines/mill-1", mode=machine_service_pb2.PUSH_MODE_MERGE
+    )
+    request.rows.rows.add(**fields)  # type: ignore[arg-type]
+    await refused(
+        caller.machines.PushToolTable(request), Code.INVALID_ARGUMENT, "INVALID_FIELD", path
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,10 +30,17 @@ from smoothcore_server.domain.table_push import (
     number_of,
 )
 from smoothcore_server.domain.tool import Tool
-from smoothcore_server.domain.tool_table import EntryState, ParsedTable, ReadFrom, ToolTableEntry
+from smoothcore_server.domain.tool_table import (
+    EntryState,
+    ParsedTable,
+    ReadFrom,
+    TableRow,
+    ToolTableEntry,
+)
 from smoothcore_server.store.machine_status import StoredStatus
 from smoothcore_server.store.transaction import Reader, Transaction
 
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 CLOCK_ALLOWANCE = timedelta(minutes=5)
 """A caller's clock may be ahead by this much."""
 
@@ -231,7 +239,13 @@ def machine_status(reader: Reader, machine_id: str) -> MachineStatus:
 
 
 def rows_with_numbers(parsed: ParsedTable) -> ParsedTable:
-    """Rows that a caller stated, each with the tool number that its address says."""
+    """Rows that a caller stated, each with the tool number that its address says.
+
+    Raises InvalidArgumentError for an address that hides another: ``01`` beside ``1``, invisible
+    characters, or a number that is not the tool's.
+    """
+    for index, row in enumerate(parsed.rows):
+        _check_address(row, f"rows.rows[{index}]")
     rows = [
         dataclasses.replace(row, tool_number=number_of(row.address))
         if row.tool_number is None
@@ -239,3 +253,17 @@ def rows_with_numbers(parsed: ParsedTable) -> ParsedTable:
         for row in parsed.rows
     ]
     return dataclasses.replace(parsed, rows=tuple(rows))
+
+
+def _check_address(row: TableRow, path: str) -> None:
+    if any(unicodedata.category(character) in _INVISIBLE for character in row.address):
+        raise invalid_field(f"{path}.address", "holds characters that cannot be seen")
+    if not (row.address.isascii() and row.address.isdecimal()):
+        return
+    if row.address != "0" and row.address.startswith("0"):
+        raise invalid_field(f"{path}.address", f"write {row.address.lstrip('0')!r}, without zeros")
+    if row.tool_number is not None and str(row.tool_number) != row.address:
+        raise invalid_field(
+            f"{path}.tool_number",
+            f"is {row.tool_number}, and the address says {row.address}; leave it out",
+        )
