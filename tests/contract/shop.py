@@ -22,6 +22,7 @@ from smoothcore_server.domain.machine import (
     Machine,
     RegisterProfile,
 )
+from smoothcore_server.domain.principal import Principal
 from smoothcore_server.domain.program import (
     HeaderTool,
     Program,
@@ -43,6 +44,7 @@ from smoothcore_server.store.transaction import Author, Transaction
 T = TypeVar("T")
 ORGANIZATION = "default"
 MACHINE = "mill-1"
+OWNER = Principal("default", "apiKeys/owner")
 PROGRAM = "a" * 64
 ALICE = Author(ORGANIZATION, "apiKeys/alice", client="cam", method="ToolService.CreateTool")
 
@@ -185,7 +187,7 @@ def _furnish(tx: Transaction) -> None:
     push(row(1, "6.0"), row(2, "6.0"), mode=PushMode.SNAPSHOT)(tx)
     for number in (1, 2):
         tx.tools.insert(Tool(f"tool-{number}", kind=ToolKind.FLAT_END_MILL))
-    bind_tools(tx, MACHINE, [Bind(str(number), f"tool-{number}") for number in (1, 2)])
+    bind_tools(tx, MACHINE, [Bind(str(number), f"tool-{number}") for number in (1, 2)], OWNER)
     tx.programs.insert(_program())
     job = tx.jobs.insert(Job("op10", MACHINE, PROGRAM))
     activate_job(tx, MACHINE, job.id, "")

@@ -52,9 +52,10 @@ from smoothcore_server.domain.filter_expression import (
 from smoothcore_server.domain.length import Length, LengthUnit
 from smoothcore_server.domain.table_push import PushMode
 from smoothcore_server.domain.tool import ToolCondition
-from smoothcore_server.store import listing as fields_of
+from smoothcore_server.store import listing_fields as fields_of
 from smoothcore_server.store import nouns
-from smoothcore_server.store.listing import FIELDS, Field, Listing
+from smoothcore_server.store.listing import FIELDS, Listing
+from smoothcore_server.store.listing_fields import Field
 from smoothcore_server.store.mapping import RowMapper
 from smoothcore_server.store.repository import Noun, Repository
 from smoothcore_server.store.store import Store

@@ -98,11 +98,11 @@ async def test_the_same_content_is_the_same_program_and_another_name_changes_not
     assert other.name != first.name
 
 
-async def test_a_program_of_any_bytes_is_taken_and_says_what_was_odd(
+async def test_a_program_of_any_bytes_but_nul_is_taken_and_says_what_was_odd(
     caller_on_each: Caller,
 ) -> None:
     caller = caller_on_each
-    made = await send(caller, *upload(b"(T1 D=6 \x00 \xff\xfe caf\xe9)\r\nT1 M6 \x00\r\n"))
+    made = await send(caller, *upload(b"(T1 D=6 \x01 \xff\xfe caf\xe9)\r\nT1 M6 \x7f\r\n"))
     assert await get(caller, made.name) == made
 
 

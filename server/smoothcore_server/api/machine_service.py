@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from smoothcore.v1 import machine_pb2, machine_service_pb2, tool_table_entry_pb2
@@ -14,6 +13,7 @@ from smoothcore_server.api.messages.values import moment_from
 from smoothcore_server.api.service import Service
 from smoothcore_server.app import machines
 from smoothcore_server.app.call import caller
+from smoothcore_server.app.parsing import PARSER
 from smoothcore_server.app.table_facts import as_last_read
 from smoothcore_server.app.tool_table import Push, get_entry, machine_status, push_table
 from smoothcore_server.domain.errors import ErrorReason, PermissionDeniedError
@@ -23,12 +23,11 @@ from smoothcore_server.domain.tool_table import ParsedTable, ReadFrom
 from smoothcore_server.store import nouns
 from smoothcore_server.store.transaction import Reader
 
-INLINE_PARSE_BYTES = 16_384
-"""A file up to this size is parsed at once: a hop to another thread would take longer."""
-
 
 class MachineApi(Service, MachineServiceServicer):
     """Servicer of MachineService."""
+
+    parser = PARSER
 
     async def CreateMachine(
         self, request: machine_service_pb2.CreateMachineRequest, context: Any
@@ -113,16 +112,19 @@ class MachineApi(Service, MachineServiceServicer):
     ) -> ParsedTable:
         """Parse before the organization's lock is taken, and off the event loop when it is long."""
         if request.WhichOneof("table") == "rows":
-            return tool_table.rows_from(request.rows)
+            return await self.parser.parse(
+                lambda: tool_table.rows_from(request.rows), rows=len(request.rows.rows)
+            )
         machine: Machine | None = await self.store.read(
             caller().organization, lambda reader: reader.machines.find(machine_id)
         )
         if machine is None:
             # Not refused here: a repeat gets its first answer, also when the machine is gone.
             return ParsedTable()
-        if len(request.file.content) <= INLINE_PARSE_BYTES:
-            return tool_table.parse_file(request.file, machine.length_unit)
-        return await asyncio.to_thread(tool_table.parse_file, request.file, machine.length_unit)
+        unit = machine.length_unit
+        return await self.parser.parse(
+            lambda: tool_table.parse_file(request.file, unit), size=len(request.file.content)
+        )
 
     def _read_from(self, request: machine_service_pb2.PushToolTableRequest) -> ReadFrom:
         """Made from the kind of push and the credential, never taken from the request."""

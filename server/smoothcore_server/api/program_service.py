@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +10,8 @@ from smoothcore.v1.program_service_pb2_grpc import ProgramServiceServicer
 from smoothcore_server.api.messages import names
 from smoothcore_server.api.messages import program as message
 from smoothcore_server.api.service import Service
-from smoothcore_server.app.programs import read_program, store_program
+from smoothcore_server.app.parsing import PARSER
+from smoothcore_server.app.programs import read_program, refuse_binary, store_program
 from smoothcore_server.domain.errors import (
     ErrorReason,
     ResourceExhaustedError,
@@ -28,6 +28,7 @@ class ProgramApi(Service, ProgramServiceServicer):
     """Servicer of ProgramService."""
 
     max_program_bytes = MAX_PROGRAM_BYTES
+    parser = PARSER
 
     async def UploadProgram(
         self,
@@ -35,7 +36,9 @@ class ProgramApi(Service, ProgramServiceServicer):
         context: Any,
     ) -> program_pb2.Program:
         display_name, content = await self._received(request_iterator)
-        program, compressed = await asyncio.to_thread(_prepare, content, display_name)
+        program, compressed = await self.parser.parse(
+            lambda: _prepare(content, display_name), size=len(content)
+        )
         return await self.write(
             program_service_pb2.UploadProgramRequest(),
             program_pb2.Program,
@@ -87,4 +90,5 @@ class ProgramApi(Service, ProgramServiceServicer):
 
 def _prepare(content: bytes, display_name: str) -> tuple[Program, bytes]:
     """What takes time, before the organization's lock is taken."""
+    refuse_binary(content, "chunk")
     return read_program(content, display_name), compress(content)

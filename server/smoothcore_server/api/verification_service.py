@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from smoothcore.v1 import machine_service_pb2, verification_service_pb2
@@ -10,7 +9,8 @@ from smoothcore.v1.verification_service_pb2_grpc import VerificationServiceServi
 from smoothcore_server.api.messages import machine, names, program, tool_table, verification
 from smoothcore_server.api.messages.values import LENGTH_UNIT, duration, timestamp
 from smoothcore_server.api.service import Service
-from smoothcore_server.app.programs import read_program
+from smoothcore_server.app.parsing import PARSER
+from smoothcore_server.app.programs import read_program, refuse_binary
 from smoothcore_server.app.readiness import VALID_FOR, get_readiness, valid_until
 from smoothcore_server.app.verification import InlineTable, verify_stored
 from smoothcore_server.domain.errors import invalid_field
@@ -27,10 +27,12 @@ _FORMAT_MEANING = {
 class VerificationApi(Service, VerificationServiceServicer):
     """Servicer of VerificationService."""
 
+    parser = PARSER
+
     async def VerifyProgram(
         self, request: verification_service_pb2.VerifyProgramRequest, context: Any
     ) -> verification_service_pb2.VerifyProgramResponse:
-        wanted, table = await asyncio.to_thread(_inputs, request)
+        wanted, table = await self.parser.parse(lambda: _inputs(request), size=_size(request))
         stored_table = isinstance(table, str)
 
         def query(reader: Reader) -> verification_service_pb2.VerifyProgramResponse:
@@ -74,6 +76,10 @@ class VerificationApi(Service, VerificationServiceServicer):
         return await self.read(query)
 
 
+def _size(request: verification_service_pb2.VerifyProgramRequest) -> int:
+    return len(request.inline_program.content) + len(request.inline_table.file.content)
+
+
 def _inputs(
     request: verification_service_pb2.VerifyProgramRequest,
 ) -> tuple[Program | str, InlineTable | str]:
@@ -82,6 +88,7 @@ def _inputs(
         wanted: Program | str = names.last_id(request.program)
     else:
         inline = request.inline_program
+        refuse_binary(inline.content, "inline_program.content")
         wanted = read_program(inline.content, inline.display_name)
     if request.WhichOneof("table_source") == "machine":
         return wanted, names.last_id(request.machine)

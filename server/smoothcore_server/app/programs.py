@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 
+from smoothcore_server.domain.errors import invalid_field
 from smoothcore_server.domain.program import Program
 from smoothcore_server.formats import nc_program
 from smoothcore_server.store.transaction import Transaction
+
+
+def refuse_binary(content: bytes, field: str) -> None:
+    """Refuse what has NUL bytes; UTF-16 with its mark is made of them, and is text."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return
+    if b"\x00" in content:
+        raise invalid_field(field, "holds NUL bytes: this is no NC program, or it is not text")
 
 
 def read_program(content: bytes, display_name: str) -> Program:

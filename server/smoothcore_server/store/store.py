@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from smoothcore_server.domain.change import ChangeSetHeader
 from smoothcore_server.domain.errors import ErrorReason, UnavailableError, not_found
@@ -34,6 +34,14 @@ from smoothcore_server.store.transaction import (
 T = TypeVar("T")
 V = TypeVar("V")
 ATTEMPTS = 5
+
+# Made once: building a statement costs more than running it.
+_HEAD = select(
+    models.organization.c.revision,
+    models.organization.c.commit_time,
+    models.organization.c.chain_hash,
+).where(models.organization.c.id == bindparam("organization"))
+_HEAD_LOCKED = _HEAD.with_for_update()
 
 
 def utc_now() -> datetime:
@@ -214,9 +222,8 @@ class Store:
         change_log.append(transaction.connection, chained, transaction.changes)
 
     def _head(self, connection: Connection, organization: str, *, lock: bool = False) -> Head:
-        c = models.organization.c
-        query = select(c.revision, c.commit_time, c.chain_hash).where(c.id == organization)
-        row = connection.execute(query.with_for_update() if lock else query).first()
+        statement = _HEAD_LOCKED if lock else _HEAD
+        row = connection.execute(statement, {"organization": organization}).first()
         if row is None:
             raise not_found(f"organization {organization}")
         return Head(row.revision, row.commit_time, row.chain_hash)

@@ -6,21 +6,13 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 import uuid_utils
 from sqlalchemy import Connection
 
-from smoothcore_server.domain.binding import Binding
 from smoothcore_server.domain.change import Change, ChangeKind, ChangeSetHeader, ResourceType
-from smoothcore_server.domain.job import Job
-from smoothcore_server.domain.machine import Machine
-from smoothcore_server.domain.principal import ApiKey
-from smoothcore_server.domain.program import Program
-from smoothcore_server.domain.readiness import Readiness
 from smoothcore_server.domain.resource import Meta
-from smoothcore_server.domain.tool import Tool
-from smoothcore_server.domain.tool_table import ToolTableEntry
 from smoothcore_server.store import change_log, nouns
 from smoothcore_server.store.machine_status import MachineStatusTable
 from smoothcore_server.store.program_content import ProgramContentTable
@@ -58,8 +50,40 @@ class Author:
     request_id: str = ""
 
 
+class Resources(Generic[R]):
+    """The attribute of a transaction that holds the resources of a noun: for reading in a Reader,
+    for writing in a Transaction. The repository is made when it is first asked for."""
+
+    def __init__(self, noun: Noun[R]) -> None:
+        self._noun = noun
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, reader: Transaction, owner: type) -> WritableRepository[R]: ...
+
+    @overload
+    def __get__(self, reader: Reader, owner: type) -> Repository[R]: ...
+
+    def __get__(self, reader: Reader, owner: type) -> Repository[R]:
+        made = reader.of(self._noun)
+        # An instance attribute wins over this descriptor from now on.
+        setattr(reader, self._name, made)
+        return made
+
+
 class Reader:
     """A read transaction: everything as of ``head``."""
+
+    machines = Resources(nouns.MACHINE)
+    entries = Resources(nouns.TOOL_TABLE_ENTRY)
+    tools = Resources(nouns.TOOL)
+    bindings = Resources(nouns.BINDING)
+    programs = Resources(nouns.PROGRAM)
+    jobs = Resources(nouns.JOB)
+    readiness = Resources(nouns.READINESS)
+    api_keys = Resources(nouns.API_KEY)
 
     def __init__(
         self, connection: Connection, organization: str, head: Head, now: datetime
@@ -68,14 +92,6 @@ class Reader:
         self.organization = organization
         self.head = head
         self.now = now
-        self.machines: Repository[Machine] = self.of(nouns.MACHINE)
-        self.entries: Repository[ToolTableEntry] = self.of(nouns.TOOL_TABLE_ENTRY)
-        self.tools: Repository[Tool] = self.of(nouns.TOOL)
-        self.bindings: Repository[Binding] = self.of(nouns.BINDING)
-        self.programs: Repository[Program] = self.of(nouns.PROGRAM)
-        self.jobs: Repository[Job] = self.of(nouns.JOB)
-        self.readiness: Repository[Readiness] = self.of(nouns.READINESS)
-        self.api_keys: Repository[ApiKey] = self.of(nouns.API_KEY)
         self.machine_status = MachineStatusTable(connection, organization)
         self.program_content = ProgramContentTable(connection, organization)
 
@@ -90,15 +106,6 @@ class Reader:
 
 class Transaction(Reader):
     """A write transaction: its writes become one change set of the next revision."""
-
-    machines: WritableRepository[Machine]
-    entries: WritableRepository[ToolTableEntry]
-    tools: WritableRepository[Tool]
-    bindings: WritableRepository[Binding]
-    programs: WritableRepository[Program]
-    jobs: WritableRepository[Job]
-    readiness: WritableRepository[Readiness]
-    api_keys: WritableRepository[ApiKey]
 
     def __init__(
         self,
