@@ -161,6 +161,22 @@ def test_compensation_in_a_real_subprogram_belongs_to_its_callers() -> None:
     assert contents.incomplete == ()
 
 
+def test_only_real_programs_with_something_untold_are_incomplete() -> None:
+    incomplete = {
+        path.name: {call.reason.name for call in contents.incomplete}
+        for path in PROGRAMS
+        if (contents := nc_program.read(path.read_bytes())).incomplete
+    }
+    assert incomplete == {
+        "simple_example.ngc": {"SUBPROGRAM"},
+        "test.ngc": {"VARIABLE_REGISTER"},
+        "HEQJ-P001.ngc": {"SUBPROGRAM", "VARIABLE_REGISTER"},
+        "NEMA34_centredrill.ngc": {"SUBPROGRAM"},
+        "NEMA34_drill.ngc": {"SUBPROGRAM"},
+        "hole_38.ngc": {"SUBPROGRAM"},
+    }
+
+
 def test_a_conversational_program_is_read() -> None:
     (path,) = corpus.files("heidenhain-h")
     contents = nc_program.read(path.read_bytes())

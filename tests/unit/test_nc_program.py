@@ -71,12 +71,12 @@ def test_a_block_that_changes_to_tool_3(block: str) -> None:
         "(T3 M6)",
         "; T3 M6",
         "%T3 M6",
-        "G1 X[T3] M6",
+        "G1 X[T3]",
         "#<T3M6> = 5",
         "#1=[#2+3*SIN[5]]",
         "GOTO 10",
         "IF[#1EQ2]GOTO3",
-        "G10 L1 P3 T3 M6",
+        "G10 L2 P3 T3 M6",
         "o<t3m6> if [#1 GT 6]",
         "TOOL CALL Z S500",
         "",
@@ -98,6 +98,7 @@ def test_m6_with_nothing_prepared_is_noted() -> None:
     contents = read("T3 M6\nM6\n")
     assert [call.tool_number for call in contents.calls] == [3]
     assert "Line 2: M6 without a tool" in contents.problems[0]
+    assert reasons("T3 M6\nM6\n") == [("VARIABLE_TOOL", 2)]
 
 
 def test_tool_0_is_a_change_but_no_tool() -> None:
@@ -164,6 +165,33 @@ def test_cutter_compensation_calls_its_d_or_the_tools_own_number() -> None:
         ("O<probe> call [1]", IncompleteReason.SUBPROGRAM),
         ("N30 o100 CALL", IncompleteReason.SUBPROGRAM),
         ("o[#1] call", IncompleteReason.SUBPROGRAM),
+        ("T3.5 M6", IncompleteReason.VARIABLE_TOOL),
+        ("T-3 M6", IncompleteReason.VARIABLE_TOOL),
+        ("M6", IncompleteReason.VARIABLE_TOOL),
+        ("M6.1 T3", IncompleteReason.VARIABLE_TOOL),
+        ("IF[#1EQ1]THENT3M6", IncompleteReason.VARIABLE_TOOL),
+        ("IF [#1 EQ 1] THEN T3", IncompleteReason.VARIABLE_TOOL),
+        ("G100 T3", IncompleteReason.VARIABLE_TOOL),
+        ("M66 T3", IncompleteReason.VARIABLE_TOOL),
+        ("CALL PGM SUB", IncompleteReason.SUBPROGRAM),
+        ("12 CALL PGM TNC:/SUB.H", IncompleteReason.SUBPROGRAM),
+        ("8 CYCL DEF 12.1 PGM SUB", IncompleteReason.SUBPROGRAM),
+        ("12 CALL LBL 5", IncompleteReason.SUBPROGRAM),
+        ("CALL O1234", IncompleteReason.SUBPROGRAM),
+        ("MODIN O1234", IncompleteReason.SUBPROGRAM),
+        ('EXTCALL("SUB")', IncompleteReason.SUBPROGRAM),
+        ('N5 EXTCALL "SUB"', IncompleteReason.SUBPROGRAM),
+        ('CALL "SUB.SPF"', IncompleteReason.SUBPROGRAM),
+        ("L200", IncompleteReason.SUBPROGRAM),
+        ("N10 L200 P1 ; twice", IncompleteReason.SUBPROGRAM),
+        ("MYSUB", IncompleteReason.SUBPROGRAM),
+        ("mysub2(1,2)", IncompleteReason.SUBPROGRAM),
+        ("N10 MY_SUB P3", IncompleteReason.SUBPROGRAM),
+        ("MCALL DRILLING(1)", IncompleteReason.SUBPROGRAM),
+        ("G10 L1 P5 Z1", IncompleteReason.VARIABLE_REGISTER),
+        ("G90 G10 L12 P5 R3", IncompleteReason.VARIABLE_REGISTER),
+        ("G10 L#1 P5 R3", IncompleteReason.VARIABLE_REGISTER),
+        ("G10 P5 R3", IncompleteReason.VARIABLE_REGISTER),
     ],
 )
 def test_what_cannot_be_told_is_reported(text: str, reason: IncompleteReason) -> None:
@@ -191,6 +219,80 @@ def test_registers_of_a_tool_that_cannot_be_told_belong_to_no_other() -> None:
 )
 def test_a_subprogram_in_the_same_file_is_complete(text: str) -> None:
     assert reasons(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "T3 M6\nT4\nG1 X1\nM6\nT3\nM30",
+        "T3 M6\nT4\nG1 X1\nT5 M6",
+        "T3 M6\nT4 M1\nM30",
+        "T3 M6\nT0\nM30",
+        "T0003 M6\nT0004\nM6\nT0003\nM30",
+        "T0101 M41\nT0303 M8\nT0300",
+    ],
+)
+def test_a_tool_that_is_only_prepared_leaves_nothing_open(text: str) -> None:
+    assert reasons(text) == []
+
+
+def test_four_digit_t_words_beside_an_m6_elsewhere_are_reported() -> None:
+    text = "T0101\nG1 X1\nT0303\nM6 T1\n"
+    assert calls(text) == [(1, 4)]
+    assert reasons(text) == [("VARIABLE_TOOL", 1), ("VARIABLE_TOOL", 3)]
+
+
+def test_a_tool_beside_another_changing_code_is_reported_among_m6() -> None:
+    text = "T1 M6\nG100 T3\nG43 H3\nM66 T4\n"
+    assert reasons(text) == [("VARIABLE_TOOL", 2), ("VARIABLE_TOOL", 4)]
+    assert lengths(text, 1) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LBL 1\nL X+1\nLBL 0\nCALL LBL 1 REP 2",
+        "12 CALL LBL 01\n13 LBL 1",
+        "OMAIN\nT3 M6\nCALL O0012\nM2\nO12\nG1 X1\nRTS",
+        "MYSUB\nM30\nPROC MYSUB\nRET",
+        "G81 X1 L3\nL3 X5\n12 L X+1 R0 FMAX",
+        "IF[#1EQ1]THEN#2=3\nELSE\nENDIF\nWHILE[#1LT5]DO1\nEND1\nGOTO10",
+        'STOPRE\nMSG("T3")\nCYCLE800()\nMCALL CYCLE81(1)\nMCALL\nTRANS\nRET',
+        "0 BEGIN PGM A MM\n3 CC\n6 STOP M6\n7 TOOL CALL 2 Z\n9 END PGM A MM",
+        "AGAIN: G1 X1\nREPEAT AGAIN",
+        "G10 L2 P1 X0\nG10 L20 P1 X0\nG10",
+    ],
+)
+def test_what_looks_like_a_call_and_is_none_leaves_nothing_open(text: str) -> None:
+    assert reasons(text) == []
+
+
+def test_a_line_that_is_too_long_is_reported_and_not_read() -> None:
+    contents = read("T3 M6\n" + "T#" * 8_000_000 + "\nT4 M6\nG43 H4\n")
+    (call,) = contents.incomplete
+    assert (call.reason, call.line) == (IncompleteReason.VARIABLE_TOOL, 2)
+    assert len(call.text) < 300
+    assert "longer than 4096" in contents.problems[0]
+    assert [call.tool_number for call in contents.calls] == [3, 4]
+
+
+@pytest.mark.parametrize("line", ["T#", "M98 P1", "MYSUB", "T3 M6", "T3", "G43 H#1", "M6"])
+def test_reading_ends_behind_more_calls_than_any_program_has(line: str) -> None:
+    contents = read(f"{line}\n" * 400_000)
+    assert len(contents.calls) <= nc_program.MAX_EVENTS
+    assert 1 <= len(contents.incomplete) <= nc_program.MAX_INCOMPLETE
+    assert "reading ends here" in " ".join(contents.problems)
+    assert len(contents.problems) <= nc_program.MAX_PROBLEMS
+
+
+def test_tool_comments_that_repeat_are_kept_once_and_others_up_to_a_limit() -> None:
+    repeated = read(";T1 D=6\n" * 300_000 + "T1 M6\n")
+    assert len(repeated.tools[0].headers) == 1
+    assert repeated.incomplete == ()
+    various = read("".join(f";T{n} D=6\n" for n in range(1, 5_000)) + "T1 M6\n")
+    assert len(various.tools[0].headers) + len(various.uncalled_headers) == nc_program.MAX_HEADERS
+    assert [call.line for call in various.incomplete] == [nc_program.MAX_HEADERS + 1]
+    assert "tool comments" in various.problems[0]
 
 
 def test_tool_changes_in_a_subprogram_of_the_file_are_calls() -> None:
@@ -225,6 +327,7 @@ def test_t_words_without_any_m6_load_nothing_and_are_noted() -> None:
     contents = read("T5\nG1 X1\n")
     assert contents.tools == ()
     assert "T5 is never loaded" in contents.problems[0]
+    assert reasons("T5\nG1 X1\n") == [("VARIABLE_TOOL", 1)]
     assert [call.tool_number for call in read("T0505\nT6 M6").calls] == [6]
 
 

@@ -13,13 +13,18 @@ Tool changes:
 - ``M61 Q3`` says which tool is in the spindle (LinuxCNC).
 - Where no M6 is in the whole program, a T with exactly four digits is a lathe's: ``T0505`` is tool
   5 with offset 5, which counts as its length register; offset 00 is none. Any other T without
-  an M6 in the program loads nothing, and is noted.
+  an M6 in the program leaves open whether it loads a tool.
+- Where there is an M6, a T that none of them loads only prepares (the next tool, or at the end the
+  first), unless it has four digits and names no tool that is loaded, or stands beside a code that
+  may change tools by itself: ``G100 T3``, ``M66 T3``, ``M6.1 T3``.
+- A tool change behind THEN or ELSE may happen or not.
 
 Registers belong to the tool in the spindle:
 
 - G43, G43.x and G44 with H. Without H, G43 and G44 use the tool's own number (LinuxCNC); G43.1
   without H sets an offset and calls no register. H alone counts while G43 is active. H0 counts as
   a call only where the tool has called no other since its change: later it cancels.
+- G10 L1 and L10 to L13 rewrite registers, so that what the tool table says is not what will run.
 - G41 and G42 with D, without it the tool's own number; G41.1 and G42.1 (D is a diameter there)
   call no register. D alone counts while G41 or G42 is active.
 """
@@ -39,23 +44,51 @@ from smoothcore_server.domain.program import (
     RegisterUse,
     UnitState,
 )
-from smoothcore_server.formats import nc_headers
+from smoothcore_server.formats import nc_calls, nc_headers
 from smoothcore_server.formats.nc_headers import Header
 from smoothcore_server.formats.nc_spindle import CalledTool, Spindle, Use
 from smoothcore_server.formats.nc_words import Block, Unknown, Value, Word, read_block
-from smoothcore_server.formats.text import decode_file, lines_of, shown
+from smoothcore_server.formats.text import MAX_SHOWN, decode_file, lines_of, shown
 
 MAX_PROBLEMS = 20
 MAX_INCOMPLETE = 500
 """Lines that are reported as untold; one is enough for the verdict."""
+MAX_HEADERS = 2_000
+"""Tool comments that are kept."""
+MAX_EVENTS = 20_000
+"""T words, tool changes, calls and untold lines together; reading ends behind them."""
+MAX_LINE = 4_096
+"""A longer line is not read."""
 _MAX_NUMBER = 10**9
+_MAX_INERT = 10_000
+_MAX_KEPT = MAX_SHOWN + 1
 
-# A line without any of these moves axes and nothing else: most lines of most programs.
-_INTERESTING = re.compile(r"[TMHDO#(;:%\[\"]|G[ \t]*0*[1-9][0-9]", re.IGNORECASE)
+# What may stand beside a T that only prepares: stops, spindle, coolant, clamps, gears, calls.
+_NO_TOOL_CHANGE = frozenset(
+    (
+        *range(6),
+        *range(7, 15),
+        19,
+        *range(29, 34),
+        *range(40, 46),
+        *range(48, 52),
+        61,
+        88,
+        89,
+        *range(97, 100),
+        198,
+    )
+)
+_REGISTER_LISTS = (1, 10, 11, 12, 13)
+
+# A line without any of these, and without a name in front, moves axes and nothing else: most
+# lines of most programs.
+_INTERESTING = re.compile(r"[O#(;:%\[\"]|[TMHD](?![A-Z])|G[ \t]*0*[1-9][0-9]", re.IGNORECASE)
 _HEIDENHAIN_CALL = re.compile(
     r"(?:[0-9]+ )?TOOL CALL (?:([0-9]{1,9})(?![0-9.])|(\S))", re.IGNORECASE
 )
 _HEIDENHAIN_UNIT = re.compile(r"(?:0 )?BEGIN PGM .* (MM|INCH)\Z", re.IGNORECASE)
+_HEIDENHAIN = re.compile("TOOL CALL|BEGIN PGM", re.IGNORECASE)
 _HEIDENHAIN_LENGTH = 200
 _COMMENTED_CHANGE = re.compile(r"(?:N[0-9]+\s?)?M0?6\s?T([0-9]{1,6})(?:\.0*)?\Z", re.IGNORECASE)
 
@@ -63,9 +96,15 @@ _COMMENTED_CHANGE = re.compile(r"(?:N[0-9]+\s?)?M0?6\s?T([0-9]{1,6})(?:\.0*)?\Z"
 def read(data: bytes) -> ProgramContents:
     """Read a program; see the module for what counts as what."""
     reader = _Reader()
+    inert = reader.inert
     for number, line in enumerate(lines_of(decode_file(data)), 1):
-        if _INTERESTING.search(line):
+        if len(line) > MAX_LINE:
+            reader.pass_over(number, line)
+        elif line not in inert and (_INTERESTING.search(line) or nc_calls.NAMED.match(line)):
             reader.read_line(number, line)
+        if reader.events >= MAX_EVENTS:
+            reader.note_end(number, line)
+            break
     return reader.contents()
 
 
@@ -77,10 +116,22 @@ class _SubCall:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class _LoneT:
+    """A T word without an M6 in its block."""
+
+    value: float
+    digits: str
+    line: int
+    text: str
+    changes: bool
+    """Whether another code in its block may change tools."""
+
+
 class _Reader:
     def __init__(self) -> None:
         self.spindle = Spindle(self.note)
-        self.headers: list[Header] = []
+        self.headers: dict[tuple[int, str], Header] = {}
         self.incomplete: list[IncompleteCall] = []
         self.problems: list[str] = []
         self.units: set[LengthUnit] = set()
@@ -88,8 +139,13 @@ class _Reader:
         self.started = False
         self.defined: set[str] = set()
         self.sub_calls: list[_SubCall] = []
-        self.lone_t: list[tuple[int, str]] = []
+        self.lone_t: list[_LoneT] = []
         self.changes = 0
+        self.events = 0
+        self.headers_full = False
+        self.heidenhain = False
+        self.inert: set[str] = set()
+        """Lines whose repetition tells nothing new."""
         self.prepared: Value | None = None
         self.controller: tuple[str, int] | None = None
 
@@ -97,20 +153,44 @@ class _Reader:
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(f"Line {line}: {message}")
 
+    def pass_over(self, number: int, line: str) -> None:
+        self.note(number, f"it is longer than {MAX_LINE} characters, and is not read")
+        self.change_to_unknown(number, line)
+
+    def note_end(self, number: int, line: str) -> None:
+        self.note_last(number, "reading ends here: more tool changes and calls than are read")
+        self.add_incomplete(IncompleteReason.VARIABLE_TOOL, number, line)
+
+    def note_last(self, number: int, message: str) -> None:
+        """Note what must not be missing, if need be instead of another note."""
+        del self.problems[MAX_PROBLEMS - 1 :]
+        self.note(number, message)
+
     def read_line(self, number: int, line: str) -> None:
+        if (
+            self.headers_full
+            and line.startswith((";", "("))
+            and line.find(")") in (-1, len(line) - 1)
+        ):
+            # One comment, and no more are kept.
+            return
         if self.read_heidenhain(number, line):
             return
         block = read_block(line)
         if block.unclosed:
             self.note(number, f"a comment is not closed: {shown(line[:80])}")
-        for comment in block.comments:
-            self.read_comment(number, comment)
+        news = [self.read_comment(number, line, comment) for comment in block.comments]
         self.read_o_word(number, line, block)
+        if self.read_named(number, line, block):
+            return
         if not block.words:
+            if not (any(news) or block.unclosed or block.o_word or block.code.strip()):
+                self.add_inert(line)
             return
         self.started = True
         if block.has("G", 10):
             # G10 L1 P5 R3 sets registers; no word of it calls anything.
+            self.read_setting(number, line, block)
             return
         self.read_units(block)
         self.read_sub_call(number, line, block)
@@ -126,38 +206,91 @@ class _Reader:
 
     def read_heidenhain(self, number: int, line: str) -> bool:
         """``7 TOOL CALL 2 Z S2500`` and ``0 BEGIN PGM PART MM``."""
+        if not _HEIDENHAIN.search(line):
+            return False
         start = line[:_HEIDENHAIN_LENGTH].strip()
         if unit := _HEIDENHAIN_UNIT.match(start):
             inch = unit[1].upper() == "INCH"
             self.units.add(LengthUnit.INCH if inch else LengthUnit.MILLIMETER)
+            self.heidenhain = True
             return True
         call = _HEIDENHAIN_CALL.match(start)
         if call is None:
             return False
         if call[1]:
-            self.change_to(number, int(call[1]))
+            self.change_to(number, int(call[1]), line)
         elif call[2].upper() not in "XYZUVWS":
             # TOOL CALL "NAME", TOOL CALL Q5, TOOL CALL 5.1; TOOL CALL Z S500 changes the speed.
             self.change_to_unknown(number, line)
         return True
 
-    def read_comment(self, number: int, comment: str) -> None:
-        header = nc_headers.read_header(comment, number)
+    def add_inert(self, line: str) -> None:
+        if len(self.inert) < _MAX_INERT:
+            self.inert.add(line)
+
+    def read_setting(self, number: int, line: str, block: Block) -> None:
+        """G10 that rewrites a register of a tool: with L1 and L10 to L13, or on Fanuc without L."""
+        wanted = block.find("L")
+        if wanted is None:
+            rewrites = block.find("P") is not None
+        else:
+            rewrites = isinstance(wanted.value, Unknown) or wanted.value in _REGISTER_LISTS
+        if rewrites:
+            self.note(number, "the program itself rewrites tool registers")
+            self.add_incomplete(IncompleteReason.VARIABLE_REGISTER, number, line)
+
+    def read_named(self, number: int, line: str, block: Block) -> bool:
+        """A call by name, and the labels and procedures that may be called so."""
+        code = block.code
+        if block.o_word is not None or not nc_calls.NAMED.match(code):
+            return False
+        label = nc_calls.defined(code)
+        if label is not None:
+            self.defined.add(label)
+            return False
+        name = nc_calls.called(code)
+        if name is None:
+            return False
+        if not self.started and name.startswith("O") and len(name) <= 5:
+            # An Okuma program may begin with its name: OMAIN.
+            self.started = True
+            return True
+        self.started = True
+        self.call_sub(name, number, line)
+        return True
+
+    def read_comment(self, number: int, line: str, comment: str) -> bool:
+        """Read a comment; True where the same comment may tell more further on."""
+        header = None if self.headers_full else nc_headers.read_header(comment, number)
         if header is not None:
-            self.headers.append(header)
+            self.add_header(header, number, line)
         elif nc_headers.controller_name(comment):
             self.controller = (comment, number)
+            return True
         elif change := _COMMENTED_CHANGE.match(comment):
             # FreeCAD's grbl post writes "( M6 T3 )": the operator changes the tool, or nobody.
-            self.take_controller(int(change[1]))
+            self.take_controller(int(change[1]), line)
             self.note(number, f"the tool change in the comment ({shown(comment)}) is not executed")
+            return True
+        return False
 
-    def take_controller(self, tool: int) -> None:
+    def add_header(self, header: Header, number: int, line: str) -> None:
+        key = (header.tool_number, header.text)
+        if key in self.headers or self.headers_full:
+            return
+        if len(self.headers) < MAX_HEADERS:
+            self.headers[key] = header
+            return
+        self.headers_full = True
+        self.note_last(number, f"more than {MAX_HEADERS} tool comments: the others are not read")
+        self.add_incomplete(IncompleteReason.VARIABLE_TOOL, number, line)
+
+    def take_controller(self, tool: int, line: str) -> None:
         """Give FreeCAD's name for the next tool to the tool that comes."""
         if self.controller is not None:
             header = nc_headers.read_controller(*self.controller, tool)
             if header is not None:
-                self.headers.append(header)
+                self.add_header(header, header.line, line)
         self.controller = None
 
     def read_o_word(self, number: int, line: str, block: Block) -> None:
@@ -180,7 +313,8 @@ class _Reader:
             self.started = True
 
     def call_sub(self, name: str, number: int, line: str) -> None:
-        self.sub_calls.append(_SubCall(name, number, line))
+        self.events += 1
+        self.sub_calls.append(_SubCall(name, number, line[:_MAX_KEPT]))
         self.spindle.call_sub(name)
 
     def read_units(self, block: Block) -> None:
@@ -205,19 +339,32 @@ class _Reader:
 
     def read_tool_words(self, number: int, line: str, block: Block) -> None:
         tool, change = block.find("T"), block.has("M", 6)
+        other = not change and _may_change(block, tool is not None or self.prepared is not None)
         if tool is not None:
             self.prepared = tool.value
+        if block.conditional and (tool is not None or change or other or block.has("M", 61)):
+            self.changes += change
+            self.change_to_unknown(number, line)
+            return
         if change:
             self.changes += 1
-            if self.prepared is None:
-                self.note(number, "M6 without a tool: none was called before it")
-            else:
+            if self.prepared is not None:
                 self.load(number, line, self.prepared, block)
+            elif not self.heidenhain:
+                # Heidenhain's M6 stops for the operator; TOOL CALL names the tool.
+                self.note(number, "M6 without a tool: none was called before it")
+                self.add_incomplete(IncompleteReason.VARIABLE_TOOL, number, line)
             self.prepared = None
-        elif tool is not None and isinstance(tool.value, Unknown):
+        elif tool is None:
+            if other:
+                self.change_to_unknown(number, line)
+        elif isinstance(tool.value, Unknown):
             self.add_incomplete(IncompleteReason.VARIABLE_TOOL, number, line)
-        elif tool is not None:
-            self.lone_t.append((number, tool.digits))
+        else:
+            self.events += 1
+            self.lone_t.append(_LoneT(tool.value, tool.digits, number, line[:_MAX_KEPT], other))
+            if other:
+                self.spindle.load_unknown()
         if block.has("M", 61):
             self.changes += 1
             q = block.find("Q")
@@ -229,17 +376,18 @@ class _Reader:
             self.change_to_unknown(number, line)
         elif not _is_number(value):
             self.note(number, f"{value:g} is no tool number")
-            self.spindle.load_unknown()
+            self.change_to_unknown(number, line)
         else:
-            self.change_to(number, int(value))
+            self.change_to(number, int(value), line)
             for comment in block.comments:
                 header = nc_headers.read_tool_use(comment, number, int(value))
                 if header is not None:
-                    self.headers.append(header)
+                    self.add_header(header, number, line)
 
-    def change_to(self, number: int, tool: int) -> None:
+    def change_to(self, number: int, tool: int, line: str) -> None:
+        self.events += 1
         self.spindle.load(tool, number)
-        self.take_controller(tool)
+        self.take_controller(tool, line)
 
     def change_to_unknown(self, number: int, line: str) -> None:
         self.spindle.load_unknown()
@@ -283,6 +431,7 @@ class _Reader:
             self.spindle.call_register(use, int(word.value), number)
 
     def add_incomplete(self, reason: IncompleteReason, number: int, line: str) -> None:
+        self.events += 1
         if len(self.incomplete) < MAX_INCOMPLETE:
             self.incomplete.append(IncompleteCall(reason, number, shown(line)))
 
@@ -292,7 +441,7 @@ class _Reader:
         self.spindle.finish()
         tools = self.spindle.tools
         unit = next(iter(self.units)) if len(self.units) == 1 else None
-        headers = nc_headers.by_tool(self.headers, unit)
+        headers = nc_headers.by_tool(list(self.headers.values()), unit)
         return ProgramContents(
             unit_state=(UnitState.NONE, UnitState.STATED, UnitState.BOTH)[len(self.units)],
             length_unit=unit,
@@ -314,16 +463,24 @@ class _Reader:
 
     def resolve_lone_t(self) -> None:
         """Read the T words of a program without M6 as a lathe's, where they look like it."""
-        if self.changes or self.spindle.calls:
-            return
-        for line, digits in self.lone_t:
-            if len(digits) != 4 or not digits.isdigit():
-                self.note(line, f"T{digits[:20]} is never loaded: the program has no M6")
+        lathe = not self.changes and not self.spindle.calls
+        for word in self.lone_t:
+            long = len(word.digits) == 4 and word.digits.isdigit()
+            if lathe and long:
+                tool, offset = int(word.digits[:2]), int(word.digits[2:])
+                self.spindle.load(tool, word.line)
+                if offset and tool:
+                    self.spindle.call_register(Use.LENGTH, offset, word.line)
                 continue
-            tool, offset = int(digits[:2]), int(digits[2:])
-            self.spindle.load(tool, line)
-            if offset and tool:
-                self.spindle.call_register(Use.LENGTH, offset, line)
+            loads = word.changes or not _is_number(word.value)
+            if lathe and word.value:
+                name = f"T{word.digits[:20]}"
+                self.note(word.line, f"{name} is never loaded: the program has no M6")
+                loads = True
+            elif long and word.value:
+                loads = loads or int(word.value) not in self.spindle.tools
+            if loads:
+                self.add_incomplete(IncompleteReason.VARIABLE_TOOL, word.line, word.text)
 
     def resolve_sub_calls(self) -> None:
         """A call of a subprogram that is not in the file leaves the tools untold."""
@@ -338,6 +495,19 @@ def _sub_names(name: str) -> set[str]:
     if name.isdigit() and len(name) > 4:
         names.add(name[-4:].lstrip("0"))
     return names
+
+
+def _may_change(block: Block, prepared: bool) -> bool:
+    """Whether a block may change to a prepared tool with another code than M6.
+
+    M6.1 changes on any account; what other codes do, is up to the machine.
+    """
+    codes = [word.value for word in block.words if word.letter == "M"]
+    if any(not isinstance(code, Unknown) and 6 < code < 7 for code in codes):
+        return True
+    if block.find("T") is None:
+        return prepared and any(isinstance(code, Unknown) for code in codes)
+    return block.has("G", 100) or any(code not in _NO_TOOL_CHANGE for code in codes)
 
 
 def _is_number(value: float) -> bool:

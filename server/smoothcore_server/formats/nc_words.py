@@ -9,8 +9,10 @@ an O-number, ``( )`` and ``;`` open comments.
 from __future__ import annotations
 
 import enum
+import functools
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 _MAX_COMMENT = 500
 """A longer comment is no tool comment; its beginning is read."""
@@ -18,6 +20,7 @@ _MAX_COMMENT = 500
 _BLANK = " \t"
 _VALUE = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 _NAME = re.compile(r"[A-Z_]{2,}[0-9]*")
+_BRANCH = re.compile(r"THEN|ELSE(?!IF)")
 _OPERATOR = re.compile(r"\*\*|[*/+-]|(?:MOD|AND|XOR|OR|EQ|NE|GT|GE|LT|LE)(?![A-Z])")
 _FUNCTION = re.compile(r"[A-Z]{2,7}(?=[ \t]*\[)")
 _LABEL = re.compile(r"[ \t]*(?:/[0-9]?[ \t]*)?(?:N[ \t]*[0-9]+[ \t]*)?")
@@ -71,6 +74,12 @@ class Block:
     o_word: OWord | None = None
     unclosed: bool = False
     """Whether a comment in it has no end."""
+    conditional: bool = False
+    """Whether words in it stand behind THEN or ELSE."""
+    code: str = ""
+    """The line in upper case, without its comments."""
+    values: Mapping[str, frozenset[Value]] = field(default_factory=dict, compare=False)
+    """All values of each letter."""
 
     def find(self, letter: str) -> Word | None:
         """The word with a letter; the last one where there are several, as in LinuxCNC."""
@@ -78,9 +87,10 @@ class Block:
 
     def has(self, letter: str, *values: float) -> bool:
         """Whether a G or M code is in the block."""
-        return any(word.letter == letter and word.value in values for word in self.words)
+        return letter in self.values and not self.values[letter].isdisjoint(values)
 
 
+@functools.lru_cache(maxsize=256)
 def read_block(line: str) -> Block:
     """Split a line into its words and comments. Takes time linear in its length."""
     code, comments, unclosed = _take_comments(line)
@@ -88,8 +98,15 @@ def read_block(line: str) -> Block:
         return Block((), comments, None, unclosed)
     code = code.upper()
     o_word, start = _take_o_word(code, _matched_end(_LABEL, code, 0))
-    words = () if o_word is not None and o_word.keyword else _Scanner(code, start).words()
-    return Block(words, comments, o_word, unclosed)
+    if o_word is not None and o_word.keyword:
+        return Block((), comments, o_word, unclosed, code=code)
+    scanner = _Scanner(code, start)
+    words = scanner.words()
+    values = {
+        letter: frozenset(word.value for word in words if word.letter == letter)
+        for letter in {word.letter for word in words}
+    }
+    return Block(words, comments, o_word, unclosed, scanner.conditional, code, values)
 
 
 def _take_comments(line: str) -> tuple[str, tuple[str, ...], bool]:
@@ -151,6 +168,7 @@ class _Scanner:
     def __init__(self, code: str, at: int) -> None:
         self.code = code
         self.at = at
+        self.conditional = False
 
     def words(self) -> tuple[Word, ...]:
         found: list[Word] = []
@@ -180,7 +198,10 @@ class _Scanner:
         """A letter and its value; None for a name such as ``GOTO`` or ``CYCLE800``."""
         name = _NAME.match(self.code, self.at)
         if name:
-            self.at = name.end()
+            # "IF[#1EQ1]THENT3M6": the words behind THEN are words.
+            branch = _BRANCH.match(self.code, self.at)
+            self.conditional = self.conditional or branch is not None
+            self.at = (branch or name).end()
             return None
         self.at += 1
         self.skip_blanks()
