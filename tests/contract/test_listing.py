@@ -57,7 +57,8 @@ from smoothcore_server.store import nouns
 from smoothcore_server.store.listing import FIELDS, Listing
 from smoothcore_server.store.listing_fields import Field
 from smoothcore_server.store.mapping import RowMapper
-from smoothcore_server.store.repository import Noun, Repository
+from smoothcore_server.store.noun import Noun
+from smoothcore_server.store.repository import Repository
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Reader
 from smoothcore_server.store.types import UtcDateTime

@@ -24,7 +24,7 @@ from smoothcore_server.domain.filter_expression import (
 )
 from smoothcore_server.store import nouns
 from smoothcore_server.store.listing import Listing
-from smoothcore_server.store.repository import Noun
+from smoothcore_server.store.noun import Noun
 
 
 def term(name: str, value: str = "1", operator: Operator = Operator.EQUAL) -> Comparison:

@@ -14,7 +14,7 @@ from smoothcore_server.app.call import caller, current_call
 from smoothcore_server.feed.tokens import Position, ResumeTokens
 from smoothcore_server.store.idempotency import Idempotency
 from smoothcore_server.store.listing import Listing
-from smoothcore_server.store.repository import Noun, Resource
+from smoothcore_server.store.noun import Noun, Resource
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Author, Reader, Transaction
 

@@ -34,7 +34,7 @@ from smoothcore_server.domain.order import parse_order, refuse_repeated
 from smoothcore_server.domain.order import refused as order_refused
 from smoothcore_server.store.listing_fields import Field
 from smoothcore_server.store.listing_table import FIELDS
-from smoothcore_server.store.repository import Noun
+from smoothcore_server.store.noun import Noun
 
 __all__ = ["FIELDS", "Fields", "Listing"]
 

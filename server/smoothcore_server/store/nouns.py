@@ -15,7 +15,7 @@ from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_table import ToolTableEntry, escape_address
 from smoothcore_server.store import models
 from smoothcore_server.store.mapping import RowMapper
-from smoothcore_server.store.repository import Noun, address_order
+from smoothcore_server.store.noun import Noun, address_order
 
 MACHINE: Noun[Machine] = Noun(
     resource_type=ResourceType.MACHINE,

@@ -3,63 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Generic
 
-from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, select, tuple_
 
-from smoothcore_server.domain.change import ChangeKind, ResourceType
+from smoothcore_server.domain.change import ChangeKind
 from smoothcore_server.domain.errors import AbortedError, AlreadyExistsError, ErrorReason, not_found
-from smoothcore_server.domain.resource import Meta
+from smoothcore_server.store.listing import Listing
 from smoothcore_server.store.mapping import Row, RowMapper
+from smoothcore_server.store.noun import Noun, R, Resource
 
 if TYPE_CHECKING:
-    from smoothcore_server.store.listing import Listing
     from smoothcore_server.store.transaction import Reader, Transaction
-
-
-class Resource(Protocol):
-    """What all resources have."""
-
-    @property
-    def name(self) -> str:
-        """The resource name."""
-
-    @property
-    def meta(self) -> Meta:
-        """Identity and version."""
-
-
-R = TypeVar("R", bound=Resource)
-
-
-@dataclass(frozen=True)
-class Noun(Generic[R]):
-    """How one type of resource is stored."""
-
-    resource_type: ResourceType
-    cls: type[R]
-    table: Table
-    key: tuple[str, ...]
-    """Columns that, behind the organization, are the primary key."""
-    order: tuple[str, ...]
-    """Columns that lists are ordered by; unique within what is listed."""
-    name_of: Callable[..., str]
-    """The resource name of a key."""
-    machine_of: Callable[[R], str] = lambda _resource: ""
-    """The machine a resource belongs to."""
-    derived: Callable[[R], Row] = lambda _resource: {}
-    """Columns that no field has."""
-
-    @cached_property
-    def by_key(self) -> Select[Any]:
-        """Reads the row of a key. Made once: building it costs more than running it."""
-        columns = self.table.c
-        names = ("organization_id", *self.key)
-        return select(self.table).where(*[columns[name] == bindparam(name) for name in names])
 
 
 class Repository(Generic[R]):
@@ -262,11 +218,3 @@ def check_etag(resource: Resource, etag: str) -> None:
             resource=resource.name,
             metadata={"current_etag": resource.meta.etag},
         )
-
-
-_DIGITS = re.compile(r"\d+", re.ASCII)
-
-
-def address_order(address: str) -> str:
-    """A text whose order is the order of addresses for people: T2 before T10, 5 before 5.1."""
-    return _DIGITS.sub(lambda run: run[0].zfill(12), address)

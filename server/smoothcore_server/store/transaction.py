@@ -15,8 +15,9 @@ from smoothcore_server.domain.change import Change, ChangeKind, ChangeSetHeader,
 from smoothcore_server.domain.resource import Meta
 from smoothcore_server.store import change_log, nouns
 from smoothcore_server.store.machine_status import MachineStatusTable
+from smoothcore_server.store.noun import Noun, Resource
 from smoothcore_server.store.program_content import ProgramContentTable
-from smoothcore_server.store.repository import Noun, Repository, Resource, WritableRepository
+from smoothcore_server.store.repository import Repository, WritableRepository
 
 R = TypeVar("R", bound=Resource)
 TICK = timedelta(microseconds=1)
