@@ -91,7 +91,7 @@ class Listing:
     @classmethod
     def parse(cls, noun: Noun[Any], filter_text: str = "", order_text: str = "") -> Listing:
         """Read a request's ``filter`` and ``order_by``; raises InvalidArgumentError."""
-        fields = FIELDS[noun.resource_type]
+        fields = FIELDS.get(noun.resource_type, {})
         expression = parse_filter(filter_text)
         conditions = () if expression is None else (_condition(fields, expression),)
         tie_breaker = (_By(noun.table.c[column]) for column in noun.order)

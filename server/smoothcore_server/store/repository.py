@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select
 
 from smoothcore_server.domain.change import ChangeKind
 from smoothcore_server.domain.errors import AbortedError, AlreadyExistsError, ErrorReason, not_found
@@ -62,18 +62,10 @@ class Repository(Generic[R]):
 
         With a listing: those that its filter lets through, in its order.
         """
-        if listing is not None:
-            query = listing.page(self._select().where(*conditions), after).limit(limit)
-            rows = self._reader.connection.execute(query).mappings()
-            return [(self._mapper.from_row(row), listing.key(row)) for row in rows]
-        query = self._select().where(*conditions).order_by(*self._order()).limit(limit)
-        if after is not None:
-            query = query.where(self._behind(after))
+        listing = listing or Listing.parse(self._noun)
+        query = listing.page(self._select().where(*conditions), after).limit(limit)
         rows = self._reader.connection.execute(query).mappings()
-        return [
-            (self._mapper.from_row(row), [row[column] for column in self._noun.order])
-            for row in rows
-        ]
+        return [(self._mapper.from_row(row), listing.key(row)) for row in rows]
 
     def count(self, *conditions: ColumnElement[bool]) -> int:
         """How many resources fulfil the conditions."""
@@ -100,13 +92,6 @@ class Repository(Generic[R]):
         return and_(
             *[columns[name] == part for name, part in zip(self._noun.key, key, strict=True)]
         )
-
-    def _behind(self, after: Sequence[Any]) -> ColumnElement[bool]:
-        order = self._order()
-        # Typed, or a driver would print a time in a form of its own.
-        values = [literal(value, column.type) for value, column in zip(after, order, strict=True)]
-        behind: ColumnElement[bool] = tuple_(*order) > tuple_(*values)
-        return behind
 
 
 class WritableRepository(Repository[R]):
