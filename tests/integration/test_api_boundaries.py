@@ -124,6 +124,7 @@ async def test_a_file_of_which_nothing_can_be_read_is_held(caller: Caller) -> No
     await caller.machines.PushToolTable(push_file(b"T1 P1 Z50 D6\n"))
     again = await caller.machines.PushToolTable(push_file(program))
     assert again.outcome == machine_service_pb2.PUSH_OUTCOME_HELD
+    assert "had 1 rows with content, and the push has none that can be read" in again.hold_message
 
 
 async def test_a_database_is_not_opened_with_another_root_key(tmp_path: Path) -> None:

@@ -69,10 +69,10 @@ def hold_message(reason: HoldReason, existing: Mapping[str, ToolTableEntry], pla
     before, after = _sizes(existing.values(), plan)
     if reason is HoldReason.UNIT_SUSPICION:
         what = "Most values that changed moved by a factor near 25.4: is the unit right?"
+    elif reason is HoldReason.EMPTY:
+        what = f"The table had {before} rows with content, and the push has none that can be read."
     else:
-        what = (
-            f"The table had {before} rows with content, and the push has {after} that can be read."
-        )
+        what = f"The table had {before} rows with content, and the push has {after}."
     return f"{what} Nothing was stored. If the push is right, accept the change and push it again."
 
 
