@@ -200,6 +200,34 @@ async def test_tools_are_bound_by_hand_and_a_broken_one_is_not_ready(shop: Shop)
     await shop.done("tools", "delete", "fm-12")
 
 
+async def test_a_tool_moves_to_another_row_and_both_jobs_know(shop: Shop) -> None:
+    await shop.with_job()
+    (here, *_) = (await shop.done("bindings", "mill-1", "--json")).objects()
+    tool = here["tool"]
+    nowhere = await shop.run("move", "none", "mill-1", "T7")
+    assert nowhere.code == 2
+    taken = await shop.run("move", tool, "mill-1", "T3")
+    assert taken.code == 2
+    assert "replace" in taken.err
+    moved = await shop.done("move", tool, "mill-1", "T3", "--replace")
+    assert f"was {here['entry']}" in moved.out
+    assert (await shop.run("why", "mill-1")).code == 1
+
+
+async def test_somebody_says_what_the_registers_of_a_haas_mean(shop: Shop) -> None:
+    await shop.done("machines", "create", "vf2", "--unit", "in", "--controller", "haas")
+    unsaid = await shop.run("machines", "confirm", "vf2")
+    assert unsaid.code == 2
+    assert "Setting 40" in unsaid.err
+    said = await shop.done("machines", "confirm", "vf2", "--diameter-register", "radius")
+    assert "radius" in said.out
+    nothing = await shop.run("machines", "update", "vf2")
+    assert nothing.code == 2
+    changed = await shop.done("machines", "update", "vf2", "--staleness", "10m", "--name", "Haas")
+    assert "Haas" in changed.out
+    assert "radius" in changed.out, "what is left out stays as it is"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
 async def test_a_watch_shows_what_changed_as_it_happens(shop: Shop) -> None:
     await shop.with_job()

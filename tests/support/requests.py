@@ -280,6 +280,15 @@ def bind(
     )
 
 
+def move(
+    entry: str, tool: str, machine: str = "machines/mill-1", **fields: Any
+) -> binding_service_pb2.MoveToolRequest:
+    """A request to move a tool to a row."""
+    return binding_service_pb2.MoveToolRequest(
+        parent=machine, entry=f"{machine}/toolTableEntries/{entry}", tool=tool, **fields
+    )
+
+
 def bind_all(
     *binds: binding_service_pb2.BindToolRequest, **fields: Any
 ) -> binding_service_pb2.BatchBindToolsRequest:
@@ -437,6 +446,7 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
         "BindingService.ListBindings": binding_service_pb2.ListBindingsRequest(
             parent=world.machine, show_ended=True
         ),
+        "BindingService.MoveTool": move("3", world.tool, world.machine),
         "BindingService.UnbindTool": binding_service_pb2.UnbindToolRequest(name=world.binding),
         "ChangeService.ListChanges": change_service_pb2.ListChangesRequest(parent=world.machine),
         "ChangeService.WatchChanges": change_service_pb2.WatchChangesRequest(parent=world.machine),
@@ -449,6 +459,9 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
         "JobService.EndJob": job_service_pb2.EndJobRequest(name=world.job),
         "JobService.GetJob": job_service_pb2.GetJobRequest(name=world.job),
         "JobService.ListJobs": job_service_pb2.ListJobsRequest(parent=world.machine),
+        "MachineService.ConfirmMachineProfile": machine_service_pb2.ConfirmMachineProfileRequest(
+            name=world.machine, diameter_meaning=machine_pb2.DIAMETER_MEANING_RADIUS
+        ),
         "MachineService.CreateMachine": create_machine("new-mill"),
         "MachineService.DeleteMachine": machine_service_pb2.DeleteMachineRequest(
             name=world.machine

@@ -1,4 +1,4 @@
-"""smooth adopt, bind, unbind, bindings."""
+"""smooth adopt, bind, move, unbind, bindings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from typing import Annotated
 import typer
 
 from smoothcore.v1.binding_pb2 import Binding, BindingState
-from smoothcore.v1.binding_service_pb2 import BindToolRequest, MintFromRow, UnbindToolRequest
+from smoothcore.v1.binding_service_pb2 import (
+    BindToolRequest,
+    MintFromRow,
+    MoveToolRequest,
+    UnbindToolRequest,
+)
 from smoothcore.v1.tool_pb2 import Tool
 from smoothcore_client._adopt import Adoptable
 from smoothcore_client._enums import enum_word
@@ -95,6 +100,38 @@ def bind(
         else:
             request.tool = tool_name(tool)
         _print_binding(session.out, await session.client.bindings.BindTool(request))
+
+    run(ctx, work)
+
+
+def move(
+    ctx: typer.Context,
+    tool: Annotated[str, typer.Argument(metavar="TOOL", help="The tool that moves.")],
+    machine: MachineArgument,
+    entry: EntryArgument,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="End the binding to the tool that is there.")
+    ] = False,
+) -> None:
+    """Say that a tool has moved to another row, of this machine or of another.
+
+    Exit codes: 0 moved; 2 error, such as a tool that was bound nowhere.
+    """
+
+    async def work(session: Session) -> None:
+        out = session.out
+        request = MoveToolRequest(
+            parent=machine_name(machine),
+            entry=entry_name(machine, entry),
+            tool=tool_name(tool),
+            replace_existing=replace,
+        )
+        moved = await session.client.bindings.MoveTool(request)
+        if out.json:
+            out.object(moved)
+            return
+        was = moved.ended_binding.entry
+        out.line(f"{summary(moved.binding)}, was {was} (revision {moved.revision})")
 
     run(ctx, work)
 

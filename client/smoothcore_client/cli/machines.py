@@ -19,17 +19,19 @@ from smoothcore.v1.machine_pb2 import (
     ToolChange,
 )
 from smoothcore.v1.machine_service_pb2 import (
+    ConfirmMachineProfileRequest,
     CreateMachineRequest,
     DeleteMachineRequest,
     GetMachineRequest,
     GetMachineStatusRequest,
     MachineStatus,
+    UpdateMachineRequest,
 )
 from smoothcore_client._enums import enum_word
 from smoothcore_client._names import last_id, machine_name
 from smoothcore_client.cli import wording
 from smoothcore_client.cli.output import Cell, Output, Styled, note
-from smoothcore_client.cli.session import Session, run
+from smoothcore_client.cli.session import CommandError, Session, run
 from smoothcore_client.cli.values import duration_option, enum_option, length_option
 
 app = typer.Typer(no_args_is_help=True, help="Machines: controls with a tool table.")
@@ -133,6 +135,90 @@ def show(ctx: typer.Context, machine: MachineArgument) -> None:
     async def work(session: Session) -> None:
         request = GetMachineRequest(name=machine_name(machine))
         print_machine(session.out, await session.client.machines.GetMachine(request))
+
+    run(ctx, work)
+
+
+@app.command("update")
+def update(
+    ctx: typer.Context,
+    machine: MachineArgument,
+    controller: Annotated[int, enum_option("--controller", Controller, "The family.")] = 0,
+    kind: Annotated[int, enum_option("--kind", MachineKind, "What it does.")] = 0,
+    tool_change: Annotated[
+        int, enum_option("--tool-change", ToolChange, "How tools come into the spindle.")
+    ] = 0,
+    length_reference: Annotated[
+        int, enum_option("--length-reference", LengthReference, "What lengths are measured from.")
+    ] = 0,
+    minimum_assurance: Annotated[
+        int, enum_option("--minimum-assurance", Assurance, "The least that counts as OK.")
+    ] = 0,
+    staleness: Annotated[
+        timedelta | None, duration_option("--staleness", "How old its table may get, e.g. 10min.")
+    ] = None,
+    wear_band: Annotated[
+        Length | None,
+        length_option("--wear-band", "How much smaller than nominal D may read, e.g. 0.1mm."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name for people.")] = "",
+) -> None:
+    """Change what is stated of a machine; what is left out stays as it is.
+
+    Exit codes: 0 changed, or as it was; 2 error.
+    """
+    wanted = Machine(
+        name=machine_name(machine),
+        display_name=name,
+        kind=MachineKind.ValueType(kind),
+        tool_change=ToolChange.ValueType(tool_change),
+        controller=Controller.ValueType(controller),
+        length_reference=LengthReference.ValueType(length_reference),
+        minimum_assurance=Assurance.ValueType(minimum_assurance),
+        wear_band=wear_band,
+    )
+    if staleness is not None:
+        wanted.staleness_limit.FromTimedelta(staleness)
+    if [field.name for field, _ in wanted.ListFields()] == ["name"]:
+        raise CommandError("nothing to change", "smooth machines update mill-1 --staleness 10min")
+
+    async def work(session: Session) -> None:
+        request = UpdateMachineRequest(machine=wanted)
+        print_machine(session.out, await session.client.machines.UpdateMachine(request))
+
+    run(ctx, work)
+
+
+@app.command("confirm")
+def confirm(
+    ctx: typer.Context,
+    machine: MachineArgument,
+    diameter_register: Annotated[
+        int,
+        enum_option(
+            "--diameter-register",
+            DiameterMeaning,
+            "What D means; left out, what its controller decides.",
+        ),
+    ] = 0,
+    length_reference: Annotated[
+        int, enum_option("--length-reference", LengthReference, "What lengths are measured from.")
+    ] = 0,
+) -> None:
+    """Say that you have checked at the control what the registers of a machine mean.
+
+    Until somebody has, diameters from its table are compared with nothing.
+
+    Exit codes: 0 confirmed; 2 error, such as a control that does not decide what D means.
+    """
+
+    async def work(session: Session) -> None:
+        request = ConfirmMachineProfileRequest(
+            name=machine_name(machine),
+            diameter_meaning=DiameterMeaning.ValueType(diameter_register),
+            length_reference=LengthReference.ValueType(length_reference),
+        )
+        print_machine(session.out, await session.client.machines.ConfirmMachineProfile(request))
 
     run(ctx, work)
 

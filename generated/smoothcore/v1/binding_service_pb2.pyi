@@ -155,6 +155,84 @@ class BatchBindToolsResponse(_message.Message):
 Global___BatchBindToolsResponse: _TypeAlias = BatchBindToolsResponse  # noqa: Y015
 
 @_typing.final
+class MoveToolRequest(_message.Message):
+    """Request of MoveTool."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    TOOL_FIELD_NUMBER: _builtins.int
+    REPLACE_EXISTING_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Name of the machine that the tool moves to, e.g. "machines/mill-2"."""
+    entry: _builtins.str
+    """Name of the entry that the tool moves to, e.g. "machines/mill-2/toolTableEntries/5"."""
+    tool: _builtins.str
+    """The tool, e.g. "tools/em-6-0042"."""
+    replace_existing: _builtins.bool
+    """Ends the open binding of the entry to another tool, in the same change set."""
+    etag: _builtins.str
+    """Only move the tool from this version of the binding that it has now; empty: any."""
+    request_id: _builtins.str
+    """Makes the call safe to repeat: any text up to 64 characters, best a UUID, kept for 24 hours. The
+    same id with the same content returns the first answer; with other content it is refused.
+    """
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        entry: _builtins.str = ...,
+        tool: _builtins.str = ...,
+        replace_existing: _builtins.bool = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "etag", b"etag", "parent", b"parent", "replace_existing", b"replace_existing", "request_id", b"request_id", "tool", b"tool"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveToolRequest: _TypeAlias = MoveToolRequest  # noqa: Y015
+
+@_typing.final
+class MoveToolResponse(_message.Message):
+    """Reply of MoveTool."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BINDING_FIELD_NUMBER: _builtins.int
+    ENDED_BINDING_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Revision of the change set."""
+    @_builtins.property
+    def binding(self) -> _binding_pb2.Binding:
+        """The binding that the tool has now."""
+
+    @_builtins.property
+    def ended_binding(self) -> _binding_pb2.Binding:
+        """The binding that ended: where the tool was."""
+
+    def __init__(
+        self,
+        *,
+        binding: _binding_pb2.Binding | None = ...,
+        ended_binding: _binding_pb2.Binding | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding", "ended_binding", b"ended_binding"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding", "ended_binding", b"ended_binding", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveToolResponse: _TypeAlias = MoveToolResponse  # noqa: Y015
+
+@_typing.final
 class UnbindToolRequest(_message.Message):
     """Request of UnbindTool."""
 

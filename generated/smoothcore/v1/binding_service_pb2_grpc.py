@@ -53,6 +53,11 @@ class BindingServiceStub:
                 request_serializer=smoothcore_dot_v1_dot_binding__service__pb2.BatchBindToolsRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_binding__service__pb2.BatchBindToolsResponse.FromString,
                 _registered_method=True)
+        self.MoveTool = channel.unary_unary(
+                '/smoothcore.v1.BindingService/MoveTool',
+                request_serializer=smoothcore_dot_v1_dot_binding__service__pb2.MoveToolRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_binding__service__pb2.MoveToolResponse.FromString,
+                _registered_method=True)
         self.UnbindTool = channel.unary_unary(
                 '/smoothcore.v1.BindingService/UnbindTool',
                 request_serializer=smoothcore_dot_v1_dot_binding__service__pb2.UnbindToolRequest.SerializeToString,
@@ -96,6 +101,20 @@ class BindingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MoveTool(self, request, context):
+        """Moves a tool to another entry, of the same machine or of another: ends its binding there and
+        opens one here in one change set, so that it is never in two places nor in none. The readiness
+        of both machines is computed again in that change set. A credential that is bound to machines
+        must be bound to both.
+        Returns: NOT_FOUND if the entry or the tool does not exist; FAILED_PRECONDITION if the tool is
+        bound nowhere or here already (WRONG_STATE: bind it with BindTool), if the entry is another tool
+        and replace_existing is not set (ENTRY_ALREADY_BOUND), or if the entry is not PRESENT; ABORTED
+        if the etag is not that of the binding that would end (read, decide, retry).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UnbindTool(self, request, context):
         """Ends a binding. Readiness is computed again in the same change set.
         Returns: NOT_FOUND; ABORTED if the etag is not the current one; FAILED_PRECONDITION if it has
@@ -125,6 +144,11 @@ def add_BindingServiceServicer_to_server(servicer, server):
                     servicer.BatchBindTools,
                     request_deserializer=smoothcore_dot_v1_dot_binding__service__pb2.BatchBindToolsRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_binding__service__pb2.BatchBindToolsResponse.SerializeToString,
+            ),
+            'MoveTool': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveTool,
+                    request_deserializer=smoothcore_dot_v1_dot_binding__service__pb2.MoveToolRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_binding__service__pb2.MoveToolResponse.SerializeToString,
             ),
             'UnbindTool': grpc.unary_unary_rpc_method_handler(
                     servicer.UnbindTool,
@@ -199,6 +223,33 @@ class BindingService:
             '/smoothcore.v1.BindingService/BatchBindTools',
             smoothcore_dot_v1_dot_binding__service__pb2.BatchBindToolsRequest.SerializeToString,
             smoothcore_dot_v1_dot_binding__service__pb2.BatchBindToolsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MoveTool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.BindingService/MoveTool',
+            smoothcore_dot_v1_dot_binding__service__pb2.MoveToolRequest.SerializeToString,
+            smoothcore_dot_v1_dot_binding__service__pb2.MoveToolResponse.FromString,
             options,
             channel_credentials,
             insecure,

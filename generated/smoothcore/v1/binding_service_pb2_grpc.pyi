@@ -54,6 +54,16 @@ class BindingServiceStub:
     table.
     Returns: NOT_FOUND and FAILED_PRECONDITION as BindTool; the message names the entry or the tool.
     """
+    MoveTool: _grpc.UnaryUnaryMultiCallable[_binding_service_pb2.MoveToolRequest, _binding_service_pb2.MoveToolResponse]
+    """Moves a tool to another entry, of the same machine or of another: ends its binding there and
+    opens one here in one change set, so that it is never in two places nor in none. The readiness
+    of both machines is computed again in that change set. A credential that is bound to machines
+    must be bound to both.
+    Returns: NOT_FOUND if the entry or the tool does not exist; FAILED_PRECONDITION if the tool is
+    bound nowhere or here already (WRONG_STATE: bind it with BindTool), if the entry is another tool
+    and replace_existing is not set (ENTRY_ALREADY_BOUND), or if the entry is not PRESENT; ABORTED
+    if the etag is not that of the binding that would end (read, decide, retry).
+    """
     UnbindTool: _grpc.UnaryUnaryMultiCallable[_binding_service_pb2.UnbindToolRequest, _binding_pb2.Binding]
     """Ends a binding. Readiness is computed again in the same change set.
     Returns: NOT_FOUND; ABORTED if the etag is not the current one; FAILED_PRECONDITION if it has
@@ -88,6 +98,16 @@ class BindingServiceAsyncStub(BindingServiceStub):
     """Binds up to 1000 entries of one machine, all or none: with from_row, this adopts a whole
     table.
     Returns: NOT_FOUND and FAILED_PRECONDITION as BindTool; the message names the entry or the tool.
+    """
+    MoveTool: _aio.UnaryUnaryMultiCallable[_binding_service_pb2.MoveToolRequest, _binding_service_pb2.MoveToolResponse]  # type: ignore[assignment]
+    """Moves a tool to another entry, of the same machine or of another: ends its binding there and
+    opens one here in one change set, so that it is never in two places nor in none. The readiness
+    of both machines is computed again in that change set. A credential that is bound to machines
+    must be bound to both.
+    Returns: NOT_FOUND if the entry or the tool does not exist; FAILED_PRECONDITION if the tool is
+    bound nowhere or here already (WRONG_STATE: bind it with BindTool), if the entry is another tool
+    and replace_existing is not set (ENTRY_ALREADY_BOUND), or if the entry is not PRESENT; ABORTED
+    if the etag is not that of the binding that would end (read, decide, retry).
     """
     UnbindTool: _aio.UnaryUnaryMultiCallable[_binding_service_pb2.UnbindToolRequest, _binding_pb2.Binding]  # type: ignore[assignment]
     """Ends a binding. Readiness is computed again in the same change set.
@@ -132,6 +152,22 @@ class BindingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Binds up to 1000 entries of one machine, all or none: with from_row, this adopts a whole
         table.
         Returns: NOT_FOUND and FAILED_PRECONDITION as BindTool; the message names the entry or the tool.
+        """
+
+    @_abc_1.abstractmethod
+    def MoveTool(
+        self,
+        request: _binding_service_pb2.MoveToolRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_binding_service_pb2.MoveToolResponse, _abc.Awaitable[_binding_service_pb2.MoveToolResponse]]:
+        """Moves a tool to another entry, of the same machine or of another: ends its binding there and
+        opens one here in one change set, so that it is never in two places nor in none. The readiness
+        of both machines is computed again in that change set. A credential that is bound to machines
+        must be bound to both.
+        Returns: NOT_FOUND if the entry or the tool does not exist; FAILED_PRECONDITION if the tool is
+        bound nowhere or here already (WRONG_STATE: bind it with BindTool), if the entry is another tool
+        and replace_existing is not set (ENTRY_ALREADY_BOUND), or if the entry is not PRESENT; ABORTED
+        if the etag is not that of the binding that would end (read, decide, retry).
         """
 
     @_abc_1.abstractmethod

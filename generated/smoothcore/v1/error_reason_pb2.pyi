@@ -108,6 +108,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL: a fault of the server. Report metadata "request_id" to whoever runs it."""
     ERROR_REASON_METHOD_UNKNOWN: _ErrorReason.ValueType  # 25
     """UNIMPLEMENTED: this server has no such method. Example: a client newer than the server."""
+    ERROR_REASON_PROFILE_NOT_STATED: _ErrorReason.ValueType  # 26
+    """FAILED_PRECONDITION: nobody has said what the D register of the machine means, and its
+    controller does not decide it. Example: ConfirmMachineProfile of a Haas without
+    diameter_meaning. Look at the control (the message says where), and state it.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. New values may be added; treat an unknown one by its status code."""
@@ -195,4 +200,9 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 24
 """INTERNAL: a fault of the server. Report metadata "request_id" to whoever runs it."""
 ERROR_REASON_METHOD_UNKNOWN: ErrorReason.ValueType  # 25
 """UNIMPLEMENTED: this server has no such method. Example: a client newer than the server."""
+ERROR_REASON_PROFILE_NOT_STATED: ErrorReason.ValueType  # 26
+"""FAILED_PRECONDITION: nobody has said what the D register of the machine means, and its
+controller does not decide it. Example: ConfirmMachineProfile of a Haas without
+diameter_meaning. Look at the control (the message says where), and state it.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -345,6 +345,46 @@ class UpdateMachineRequest(_message.Message):
 Global___UpdateMachineRequest: _TypeAlias = UpdateMachineRequest  # noqa: Y015
 
 @_typing.final
+class ConfirmMachineProfileRequest(_message.Message):
+    """Request of ConfirmMachineProfile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DIAMETER_MEANING_FIELD_NUMBER: _builtins.int
+    LENGTH_REFERENCE_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the machine, e.g. "machines/mill-1"."""
+    diameter_meaning: _machine_pb2.DiameterMeaning.ValueType
+    """What D means. Left out: what stands in the machine's register profile is confirmed."""
+    length_reference: _machine_pb2.LengthReference.ValueType
+    """What tool lengths are measured from. Left out: it stays as it is."""
+    etag: _builtins.str
+    """Only confirm this version of the machine; empty: any."""
+    request_id: _builtins.str
+    """Makes the call safe to repeat: any text up to 64 characters, best a UUID, kept for 24 hours. The
+    same id with the same content returns the first answer; with other content it is refused.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        diameter_meaning: _machine_pb2.DiameterMeaning.ValueType = ...,
+        length_reference: _machine_pb2.LengthReference.ValueType = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["diameter_meaning", b"diameter_meaning", "etag", b"etag", "length_reference", b"length_reference", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmMachineProfileRequest: _TypeAlias = ConfirmMachineProfileRequest  # noqa: Y015
+
+@_typing.final
 class DeleteMachineRequest(_message.Message):
     """Request of DeleteMachine."""
 

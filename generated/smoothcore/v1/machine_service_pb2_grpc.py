@@ -64,6 +64,11 @@ class MachineServiceStub:
                 request_serializer=smoothcore_dot_v1_dot_machine__service__pb2.UpdateMachineRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_machine__pb2.Machine.FromString,
                 _registered_method=True)
+        self.ConfirmMachineProfile = channel.unary_unary(
+                '/smoothcore.v1.MachineService/ConfirmMachineProfile',
+                request_serializer=smoothcore_dot_v1_dot_machine__service__pb2.ConfirmMachineProfileRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_machine__pb2.Machine.FromString,
+                _registered_method=True)
         self.DeleteMachine = channel.unary_unary(
                 '/smoothcore.v1.MachineService/DeleteMachine',
                 request_serializer=smoothcore_dot_v1_dot_machine__service__pb2.DeleteMachineRequest.SerializeToString,
@@ -130,6 +135,19 @@ class MachineServiceServicer:
         pushed: its numbers would mean something else.
         Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
         FAILED_PRECONDITION for a new unit under an existing table.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmMachineProfile(self, request, context):
+        """Says that a person has checked what the registers of a machine mean: the meaning that its
+        controller decides and that was filled in when the machine was made, or the one stated here.
+        Until then every diameter that is read from a register is UNVERIFIABLE. Bindings that the
+        meaning contradicts become suspect, and readiness is computed again, in the same change set.
+        Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
+        FAILED_PRECONDITION / PROFILE_NOT_STATED if the controller does not decide what D means and the
+        request does not say it either: the message says where to look at that control.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -207,6 +225,11 @@ def add_MachineServiceServicer_to_server(servicer, server):
             'UpdateMachine': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateMachine,
                     request_deserializer=smoothcore_dot_v1_dot_machine__service__pb2.UpdateMachineRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_machine__pb2.Machine.SerializeToString,
+            ),
+            'ConfirmMachineProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmMachineProfile,
+                    request_deserializer=smoothcore_dot_v1_dot_machine__service__pb2.ConfirmMachineProfileRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_machine__pb2.Machine.SerializeToString,
             ),
             'DeleteMachine': grpc.unary_unary_rpc_method_handler(
@@ -350,6 +373,33 @@ class MachineService:
             target,
             '/smoothcore.v1.MachineService/UpdateMachine',
             smoothcore_dot_v1_dot_machine__service__pb2.UpdateMachineRequest.SerializeToString,
+            smoothcore_dot_v1_dot_machine__pb2.Machine.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmMachineProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.MachineService/ConfirmMachineProfile',
+            smoothcore_dot_v1_dot_machine__service__pb2.ConfirmMachineProfileRequest.SerializeToString,
             smoothcore_dot_v1_dot_machine__pb2.Machine.FromString,
             options,
             channel_credentials,

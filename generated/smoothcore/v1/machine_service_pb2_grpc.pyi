@@ -59,6 +59,15 @@ class MachineServiceStub:
     Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
     FAILED_PRECONDITION for a new unit under an existing table.
     """
+    ConfirmMachineProfile: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.ConfirmMachineProfileRequest, _machine_pb2.Machine]
+    """Says that a person has checked what the registers of a machine mean: the meaning that its
+    controller decides and that was filled in when the machine was made, or the one stated here.
+    Until then every diameter that is read from a register is UNVERIFIABLE. Bindings that the
+    meaning contradicts become suspect, and readiness is computed again, in the same change set.
+    Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
+    FAILED_PRECONDITION / PROFILE_NOT_STATED if the controller does not decide what D means and the
+    request does not say it either: the message says where to look at that control.
+    """
     DeleteMachine: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.DeleteMachineRequest, _machine_service_pb2.DeleteMachineResponse]
     """Deletes a machine with its table, ended bindings, ended jobs and readiness.
     Returns: NOT_FOUND; ABORTED if the etag is not the current one; FAILED_PRECONDITION while it
@@ -119,6 +128,15 @@ class MachineServiceAsyncStub(MachineServiceStub):
     pushed: its numbers would mean something else.
     Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
     FAILED_PRECONDITION for a new unit under an existing table.
+    """
+    ConfirmMachineProfile: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.ConfirmMachineProfileRequest, _machine_pb2.Machine]  # type: ignore[assignment]
+    """Says that a person has checked what the registers of a machine mean: the meaning that its
+    controller decides and that was filled in when the machine was made, or the one stated here.
+    Until then every diameter that is read from a register is UNVERIFIABLE. Bindings that the
+    meaning contradicts become suspect, and readiness is computed again, in the same change set.
+    Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
+    FAILED_PRECONDITION / PROFILE_NOT_STATED if the controller does not decide what D means and the
+    request does not say it either: the message says where to look at that control.
     """
     DeleteMachine: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.DeleteMachineRequest, _machine_service_pb2.DeleteMachineResponse]  # type: ignore[assignment]
     """Deletes a machine with its table, ended bindings, ended jobs and readiness.
@@ -201,6 +219,21 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
         pushed: its numbers would mean something else.
         Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
         FAILED_PRECONDITION for a new unit under an existing table.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmMachineProfile(
+        self,
+        request: _machine_service_pb2.ConfirmMachineProfileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_machine_pb2.Machine, _abc.Awaitable[_machine_pb2.Machine]]:
+        """Says that a person has checked what the registers of a machine mean: the meaning that its
+        controller decides and that was filled in when the machine was made, or the one stated here.
+        Until then every diameter that is read from a register is UNVERIFIABLE. Bindings that the
+        meaning contradicts become suspect, and readiness is computed again, in the same change set.
+        Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
+        FAILED_PRECONDITION / PROFILE_NOT_STATED if the controller does not decide what D means and the
+        request does not say it either: the message says where to look at that control.
         """
 
     @_abc_1.abstractmethod

@@ -52,6 +52,22 @@ class BindingApi(Service, BindingServiceServicer):
             ),
         )
 
+    async def MoveTool(
+        self, request: binding_service_pb2.MoveToolRequest, context: Any
+    ) -> binding_service_pb2.MoveToolResponse:
+        machine_id, principal = names.last_id(request.parent), caller()
+        move = message.move_from(request)
+        return await self.write(
+            request,
+            binding_service_pb2.MoveToolResponse,
+            lambda tx: bindings.move_tool(tx, machine_id, move, request.etag, principal),
+            lambda moved, revision: binding_service_pb2.MoveToolResponse(
+                binding=message.to_message(moved.binding),
+                ended_binding=message.to_message(moved.ended),
+                revision=revision,
+            ),
+        )
+
     async def UnbindTool(
         self, request: binding_service_pb2.UnbindToolRequest, context: Any
     ) -> binding_pb2.Binding:

@@ -77,6 +77,19 @@ class MachineApi(Service, MachineServiceServicer):
             lambda made, _revision: message.to_message(made),
         )
 
+    async def ConfirmMachineProfile(
+        self, request: machine_service_pb2.ConfirmMachineProfileRequest, context: Any
+    ) -> machine_pb2.Machine:
+        machine_id = names.last_id(request.name)
+        meaning = message.DIAMETER_MEANING.member(request.diameter_meaning)
+        reference = message.LENGTH_REFERENCE.member(request.length_reference)
+        return await self.write(
+            request,
+            machine_pb2.Machine,
+            lambda tx: machines.confirm_profile(tx, machine_id, meaning, reference, request.etag),
+            lambda made, _revision: message.to_message(made),
+        )
+
     async def DeleteMachine(
         self, request: machine_service_pb2.DeleteMachineRequest, context: Any
     ) -> machine_service_pb2.DeleteMachineResponse:

@@ -62,6 +62,40 @@ def _bind(tx: Transaction, machine: Machine, bind: Bind, caller: Principal) -> B
     return tx.bindings.insert(_new_binding(tx, entry, tool))
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A tool that was moved: the binding it has now, and the one that ended."""
+
+    binding: Binding
+    ended: Binding
+
+
+def move_tool(tx: Transaction, machine_id: str, move: Bind, etag: str, caller: Principal) -> Moved:
+    """End a tool's binding and open one at another entry, in one change set."""
+    machine = tx.machines.get(machine_id)
+    assert move.tool_id is not None, "a move is of a tool that exists"
+    tool = tx.tools.get(move.tool_id)
+    here = _binding_of(tx, tool)
+    if here is not None and not caller.may_see_machine(here.machine_id):
+        raise _bound_out_of_sight(tool)
+    if here is None:
+        raise FailedPreconditionError(
+            ErrorReason.WRONG_STATE,
+            f"{tool.name} is bound nowhere; bind it with BindTool",
+            resource=tool.name,
+        )
+    if (here.machine_id, here.address) == (machine.id, move.address):
+        raise FailedPreconditionError(
+            ErrorReason.WRONG_STATE,
+            f"{tool.name} is bound to {here.entry_name} already; BindTool confirms it anew",
+            resource=tool.name,
+            metadata={"binding": here.name},
+        )
+    check_etag(here, etag)
+    ended = tx.bindings.update(here, _ended(tx, here))
+    return Moved(_bind(tx, machine, move, caller), ended)
+
+
 def _open_at(tx: Transaction, entry: ToolTableEntry) -> Binding | None:
     c = tx.bindings.c
     return tx.bindings.first(
@@ -71,23 +105,33 @@ def _open_at(tx: Transaction, entry: ToolTableEntry) -> Binding | None:
     )
 
 
-def _refuse_bound_elsewhere(tx: Transaction, tool: Tool, caller: Principal) -> None:
+def _binding_of(tx: Transaction, tool: Tool) -> Binding | None:
     c = tx.bindings.c
-    elsewhere = tx.bindings.first(c.tool_id == tool.id, c.state != BindingState.ENDED.value)
+    return tx.bindings.first(c.tool_id == tool.id, c.state != BindingState.ENDED.value)
+
+
+def _refuse_bound_elsewhere(tx: Transaction, tool: Tool, caller: Principal) -> None:
+    elsewhere = _binding_of(tx, tool)
     if elsewhere is not None and not caller.may_see_machine(elsewhere.machine_id):
-        raise FailedPreconditionError(
-            ErrorReason.TOOL_ALREADY_BOUND,
-            f"{tool.name} is bound on a machine that this credential is not bound to; "
-            "ask an administrator",
-            resource=tool.name,
-        )
+        raise _bound_out_of_sight(tool)
     if elsewhere is not None:
         raise FailedPreconditionError(
             ErrorReason.TOOL_ALREADY_BOUND,
-            f"{tool.name} is bound to {elsewhere.entry_name}; unbind it there first",
+            f"{tool.name} is bound to {elsewhere.entry_name}; move it with MoveTool, or unbind it "
+            "there first",
             resource=tool.name,
             metadata={"entry": elsewhere.entry_name, "binding": elsewhere.name},
         )
+
+
+def _bound_out_of_sight(tool: Tool) -> FailedPreconditionError:
+    """Says no more than that: other machines are nothing for a key that is bound to some."""
+    return FailedPreconditionError(
+        ErrorReason.TOOL_ALREADY_BOUND,
+        f"{tool.name} is bound on a machine that this credential is not bound to; "
+        "ask an administrator",
+        resource=tool.name,
+    )
 
 
 def _end_existing(tx: Transaction, entry: ToolTableEntry, bind: Bind) -> None:

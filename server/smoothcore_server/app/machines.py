@@ -13,6 +13,9 @@ from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
 from smoothcore_server.domain.job import JobState
 from smoothcore_server.domain.machine import (
     CONTROLLER_DIAMETER_MEANING,
+    WHERE_D_IS_DECIDED,
+    DiameterMeaning,
+    LengthReference,
     Machine,
     RegisterProfile,
     TableState,
@@ -79,6 +82,40 @@ def _recheck_bindings(tx: Transaction, machine: Machine) -> None:
             suspect = rechecked(binding, entries[address], machine, tool)
             if suspect is not None:
                 tx.bindings.update(binding, suspect)
+
+
+def confirm_profile(
+    tx: Transaction,
+    machine_id: str,
+    meaning: DiameterMeaning | None,
+    reference: LengthReference | None,
+    etag: str,
+) -> Machine:
+    """Have a person's word for what D means: as filled in from the controller, or as stated."""
+    before = tx.machines.get(machine_id)
+    meant = meaning or before.register_profile.diameter_meaning
+    if meant is None:
+        raise _not_stated(before)
+    after = dataclasses.replace(
+        before,
+        register_profile=RegisterProfile(meant, confirmed=True),
+        length_reference=reference or before.length_reference,
+    )
+    after = tx.machines.update(before, after, etag)
+    _recheck_bindings(tx, after)
+    return after
+
+
+def _not_stated(machine: Machine) -> FailedPreconditionError:
+    where = WHERE_D_IS_DECIDED.get(
+        machine.controller, "look at the control: with a 10 mm tool, is D about 10 or about 5?"
+    )
+    return FailedPreconditionError(
+        ErrorReason.PROFILE_NOT_STATED,
+        f"nobody has said what D means on {machine.name}, and its control does not decide it. "
+        f"{where[0].upper()}{where[1:]}. Then state diameter_meaning",
+        resource=machine.name,
+    )
 
 
 def delete_machine(tx: Transaction, machine_id: str, etag: str) -> None:

@@ -40,6 +40,7 @@ class ErrorReason(enum.Enum):
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     INTERNAL = "INTERNAL"
     METHOD_UNKNOWN = "METHOD_UNKNOWN"
+    PROFILE_NOT_STATED = "PROFILE_NOT_STATED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,14 @@ CONTROLLER_DIAMETER_MEANING = {
 """What the controller alone decides. Haas and Fanuc depend on a setting: somebody must say."""
 
 
+WHERE_D_IS_DECIDED = {
+    Controller.HAAS: "Haas: look at Setting 40, TOOL OFFSET MEASURE (RADIUS or DIAMETER)",
+    Controller.FANUC: "Fanuc: look at parameter 5004 bit 2 (ORC): 0 is a diameter, 1 a radius",
+}
+"""For a person, where a setting of the machine decides: Haas Mill Operator's Manual, "Setting 40";
+Fanuc parameter manual, "Tool compensation"."""
+
+
 class LengthReference(enum.Enum):
     """What tool lengths are measured from; decides whether a new length is daily work."""
 

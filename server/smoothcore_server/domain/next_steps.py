@@ -18,6 +18,16 @@ def correct_row(case: Case, what: str) -> str:
     return f"{what} at the control, then {push_table(case.machine)}"
 
 
+def confirm_profile(case: Case) -> str:
+    """Have a person's word for what D means."""
+    if case.inline:
+        return "Say what D means in the table: diameter or radius."
+    return (
+        "Look at the control whether D is a diameter or a radius, then: smooth machines confirm"
+        f" {case.machine.id} --diameter-register diameter (or radius)"
+    )
+
+
 def say_which_tool(case: Case, tool_id: str = "TOOL") -> str:
     """Bind the row."""
     bind = f"smooth bind {case.machine.id} {case.label} {tool_id}"

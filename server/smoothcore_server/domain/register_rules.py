@@ -26,7 +26,7 @@ from smoothcore_server.domain.kind_rules import (
 )
 from smoothcore_server.domain.length import Length
 from smoothcore_server.domain.machine import MachineKind
-from smoothcore_server.domain.next_steps import correct_row
+from smoothcore_server.domain.next_steps import confirm_profile, correct_row
 from smoothcore_server.domain.tool_table import ToolTableEntry
 from smoothcore_server.domain.verification import (
     CompareSource,
@@ -131,7 +131,7 @@ def judge_wear(case: Case, label: str, wear: Length, evidence: Evidence) -> None
 def step_for(case: Case, reading: SizeReading) -> str:
     """What makes a D register say something."""
     if reading.reason is UnverifiableReason.MEANING_UNCONFIRMED:
-        return f"Confirm once what D means on {case.machine.name}: diameter or radius."
+        return confirm_profile(case)
     return correct_row(case, f"Enter {reading.label}")
 
 

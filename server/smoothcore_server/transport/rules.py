@@ -166,6 +166,7 @@ MESSAGES: dict[str, MessageRule] = {
         oneofs=("tool_source",), cross=(_entry_of_parent,)
     ),
     "smoothcore.v1.InlineTable": MessageRule(cross=(_unit_of_inline_table,)),
+    "smoothcore.v1.MoveToolRequest": MessageRule(cross=(_entry_of_parent,)),
     "smoothcore.v1.PushToolTableRequest": MessageRule(oneofs=("table",)),
     "smoothcore.v1.SetToolConditionRequest": MessageRule(cross=(_reason_unless_available,)),
     "smoothcore.v1.UploadProgramRequest": MessageRule(oneofs=("part",)),

@@ -49,3 +49,13 @@ def bind_from(
         new_tool_id=message.from_row.tool_id,
         replace_existing=message.replace_existing,
     )
+
+
+def move_from(message: binding_service_pb2.MoveToolRequest) -> Bind:
+    """Where a caller wants a tool; validation has made sure that the entry is of the parent."""
+    _, address = names.address_of("entry", message.entry)
+    return Bind(
+        address=address,
+        tool_id=names.last_id(message.tool),
+        replace_existing=message.replace_existing,
+    )
