@@ -56,7 +56,6 @@ from smoothcore_server.store import listing_fields as fields_of
 from smoothcore_server.store import nouns
 from smoothcore_server.store.listing import FIELDS, Listing
 from smoothcore_server.store.listing_fields import Field
-from smoothcore_server.store.mapping import RowMapper
 from smoothcore_server.store.noun import Noun
 from smoothcore_server.store.repository import Repository
 from smoothcore_server.store.store import Store
@@ -135,7 +134,6 @@ THING_FIELDS: dict[str, Field] = {
     "tool": fields_of.name("tools/{}", THINGS.c.tool_id, order=THINGS.c.tool_id),
     "ids": fields_of.json_map(THINGS.c.ids),
 }
-MAPPER = RowMapper(Thing)
 
 NOTES = TEXTS | st.sampled_from(
     ["drill", "Drill 6", "DRILL%", "a_b", "aXb", "100%", "Ä", "ä", "İ", "ß", "K", "a/b", "Z", "~"]
@@ -271,7 +269,7 @@ async def things(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 async def keep(store: Store, rows: Sequence[Thing]) -> None:
     """Have these things and no others."""
-    made = [{"organization_id": ORGANIZATION, **MAPPER.to_row(thing)} for thing in rows]
+    made = [{"organization_id": ORGANIZATION, **THING.mapper.to_row(thing)} for thing in rows]
     # Another organization's rows would pass each filter too.
     made += [{**each, "organization_id": "other"} for each in made]
 
@@ -297,8 +295,7 @@ def pages(
 ) -> list[Any]:
     """All pages of a list, within a transaction."""
     listing = Listing.parse(noun, filter_text, order_text)
-    mapper = MAPPER if noun is THING else nouns.MAPPERS[noun.resource_type]
-    repository: Repository[Any] = Repository(reader, noun, mapper)
+    repository: Repository[Any] = Repository(reader, noun)
     seen: list[Any] = []
     after: list[Any] | None = None
     while True:
@@ -679,7 +676,7 @@ async def test_a_list_without_filter_and_order_is_the_list_as_it_was(
 
     def query(reader: Reader) -> None:
         for noun in (nouns.TOOL_TABLE_ENTRY, nouns.JOB, nouns.TOOL):
-            repository = Repository(reader, noun, nouns.MAPPERS[noun.resource_type])
+            repository = Repository(reader, noun)
             listing = Listing.parse(noun)
             for after in (None, repository.page(after=None, limit=1)[0][1]):
                 assert repository.page(after=after, limit=9, listing=listing) == repository.page(

@@ -124,7 +124,8 @@ async def test_an_organization_that_does_not_exist_is_not_found(store: Store) ->
     with pytest.raises(NotFoundError):
         await write(store, add_tool("t-1"), stranger)
     with pytest.raises(NotFoundError):
-        await store.read("nobody", lambda reader: reader.tools.where())
+        await store.read("nobody", lambda reader: reader.head)
+    assert await store.read("nobody", lambda reader: reader.tools.where()) == []
 
 
 async def test_a_reader_that_remembers_the_last_revision_never_misses_a_change(

@@ -20,7 +20,9 @@ from smoothcore_server.store.transaction import Transaction, new_id
 
 def create_tools(tx: Transaction, tools: Sequence[Tool]) -> list[Tool]:
     """Add tools, all or none; empty ids are chosen here."""
-    return [tx.tools.insert(dataclasses.replace(tool, id=tool.id or new_id())) for tool in tools]
+    return tx.tools.insert_new(
+        [dataclasses.replace(tool, id=tool.id or new_id()) for tool in tools]
+    )
 
 
 def update_tool(

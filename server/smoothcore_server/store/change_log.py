@@ -8,7 +8,7 @@ import hmac
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, bindparam, select
 
 from smoothcore_server.domain.change import (
     Change,
@@ -21,6 +21,13 @@ from smoothcore_server.store import models
 
 GENESIS = b"\x00" * 32
 """The chain hash before the first revision."""
+
+# Made once: building a statement costs more than running it.
+_INSERT_HEADER = models.change_set.insert()
+_INSERT_CHANGES = models.change.insert()
+_MOVE_HEAD = models.organization.update().where(
+    models.organization.c.id == bindparam("organization")
+)
 
 
 def _fields(*values: bytes) -> bytes:
@@ -71,9 +78,9 @@ def chained(key: bytes, previous: bytes, header: ChangeSetHeader) -> ChangeSetHe
 
 def append(connection: Connection, header: ChangeSetHeader, changes: Sequence[Change]) -> None:
     """Write a change set and move the organization's head to it."""
-    connection.execute(models.change_set.insert(), _header_row(header))
+    connection.execute(_INSERT_HEADER, _header_row(header))
     connection.execute(
-        models.change.insert(),
+        _INSERT_CHANGES,
         [
             {
                 "organization_id": header.organization,
@@ -89,11 +96,13 @@ def append(connection: Connection, header: ChangeSetHeader, changes: Sequence[Ch
             for change in changes
         ],
     )
-    connection.execute(
-        models.organization.update()
-        .where(models.organization.c.id == header.organization)
-        .values(revision=header.revision, commit_time=header.time, chain_hash=header.chain_hash)
-    )
+    head = {
+        "organization": header.organization,
+        "revision": header.revision,
+        "commit_time": header.time,
+        "chain_hash": header.chain_hash,
+    }
+    connection.execute(_MOVE_HEAD, head)
 
 
 def _header_row(header: ChangeSetHeader) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from smoothcore_server.domain.principal import ApiKey
@@ -77,15 +77,16 @@ def organizations(connection: Connection) -> list[OrganizationHead]:
     return [OrganizationHead(*row) for row in connection.execute(query)]
 
 
+_KEY_BY_ID = select(
+    *[models.api_key.c[name] for name in nouns.API_KEY.mapper.columns],
+    models.api_key.c.organization_id,
+).where(models.api_key.c.id == bindparam("id"))
+
+
 def find_api_key(connection: Connection, key_id: str) -> tuple[str, ApiKey] | None:
     """An API key and its organization, by the key's id alone."""
-    query = select(models.api_key).where(models.api_key.c.id == key_id)
-    row = connection.execute(query).mappings().first()
-    if row is None:
-        return None
-    mapper = nouns.MAPPERS[nouns.API_KEY.resource_type]
-    key: ApiKey = mapper.from_row(row)
-    return row["organization_id"], key
+    row = connection.execute(_KEY_BY_ID, {"id": key_id}).first()
+    return None if row is None else (row.organization_id, nouns.API_KEY.mapper.from_row(row))
 
 
 def machines_gone_stale(connection: Connection, now: datetime) -> list[tuple[str, str]]:

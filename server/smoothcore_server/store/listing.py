@@ -98,7 +98,7 @@ class Listing:
         return cls(conditions, (*_order(fields, order_text), *tie_breaker))
 
     def page(self, query: Select[Any], after: Sequence[Any] | None) -> Select[Any]:
-        """What of a query comes behind a key, in order, with what `key` reads from its rows."""
+        """What of a query comes behind a key, in order; `key` reads what is added to its rows."""
         query = query.where(*self.conditions).order_by(*[by.clause for by in self.order])
         if after is not None:
             query = query.where(self._behind(after))
@@ -106,9 +106,9 @@ class Listing:
             *[by.expression.label(f"order_{index}") for index, by in enumerate(self.order)]
         )
 
-    def key(self, row: Mapping[Any, Any]) -> list[Any]:
+    def key(self, row: Sequence[Any]) -> list[Any]:
         """The key of a row, to go on behind it."""
-        return [row[f"order_{index}"] for index in range(len(self.order))]
+        return list(row[-len(self.order) :])
 
     def _behind(self, after: Sequence[Any]) -> ColumnElement[bool]:
         pairs = list(zip(self.order, after, strict=True))

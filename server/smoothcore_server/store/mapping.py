@@ -11,7 +11,7 @@ import dataclasses
 import enum
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
@@ -30,105 +30,111 @@ _PLAIN = (str, int, float, bool, bytes, datetime)
 _FLATTENED = (Meta, Registers, ToolGeometry, RegisterProfile)
 """Nested values with columns of their own. Reports and the contents of programs are only ever
 read whole, and stay JSON."""
+_SECONDS: tuple[Callable[[Any], Any], Callable[[Any], Any]] = (
+    timedelta.total_seconds,
+    lambda raw: timedelta(seconds=raw),
+)
 
 
 class RowMapper(Generic[T]):
-    """Both directions for one dataclass."""
+    """Both directions for one dataclass.
+
+    They are compiled to one plain function each, as `dataclasses` makes `__init__`: a list of a
+    thousand tools is thirty thousand values, and a call for each was most of what it cost.
+    """
+
+    columns: tuple[str, ...]
+    """The columns a row of this type has, in the order in which `from_row` takes their values."""
+    to_row: Callable[[T], Row]
+    """From a value to its columns and their values."""
+    from_row: Callable[[Sequence[Any]], T]
+    """From the values of a row, in the order of ``columns``, to what it holds; more may follow."""
 
     def __init__(self, cls: type[T]) -> None:
-        self.cls = cls
-        self._fields = [_Field(name, hint) for name, hint in _hints(cls).items()]
-        names = [column for field in self._fields for column in field.columns]
-        if len(names) != len(set(names)):
+        source = _Source()
+        made = source.dataclass(cls, "value")
+        self.columns = tuple(source.columns)
+        if len(self.columns) != len(set(self.columns)):
             raise TypeError(f"{cls.__name__} has two fields for one column")
-
-    @property
-    def columns(self) -> list[str]:
-        """The columns a row of this type has."""
-        return [column for field in self._fields for column in field.columns]
-
-    def to_row(self, value: T) -> Row:
-        """The columns and their values."""
-        row: Row = {}
-        for field in self._fields:
-            field.store(getattr(value, field.name), row)
-        return row
-
-    def from_row(self, row: Mapping[Any, Any]) -> T:
-        """The value that a row holds."""
-        return self.cls(**{field.name: field.load(row) for field in self._fields})
+        pairs = zip(self.columns, source.values, strict=True)
+        row = ", ".join(f"{name!r}: {value}" for name, value in pairs)
+        self.to_row = source.function("value", [*source.locals, f"return {{{row}}}"])
+        self.from_row = source.function("row", [f"return {made}"])
 
 
-class _Field:
-    """How one field stands in a row."""
+class _Source:
+    """The text of the two functions of a mapper, as it grows field by field."""
 
-    store: Callable[[Any, Row], None]
-    load: Callable[[Mapping[Any, Any]], Any]
+    def __init__(self) -> None:
+        self.columns: list[str] = []
+        self.values: list[str] = []
+        """An expression per column: its value, made of the dataclass in ``value``."""
+        self.locals: list[str] = []
+        """Statements that the values need before them."""
+        self._names: dict[str, Any] = {}
+        """What the text refers to."""
 
-    def __init__(self, name: str, hint: Any) -> None:
-        self.name = name
-        self.columns = [name]
+    def dataclass(self, cls: type[Any], value: str) -> str:
+        """Add the fields of a dataclass; gives the expression that makes it of a ``row``."""
+        parts = [self._field(value, name, hint) for name, hint in _hints(cls).items()]
+        return f"{self._name(cls)}({', '.join(parts)})"
+
+    def function(self, parameter: str, lines: Sequence[str]) -> Any:
+        """Compile a function of one parameter."""
+        text = "\n    ".join([f"def function({parameter}):", *lines])
+        made: dict[str, Any] = {}
+        # Made of the names of our own dataclasses' fields, never of what anybody sends.
+        exec(text, self._names, made)  # noqa: S102
+        return made["function"]
+
+    def _field(self, value: str, name: str, hint: Any) -> str:
         hint, optional = _strip_optional(hint)
+        got = f"{value}.{name}"
+        if hint in _FLATTENED and not optional:
+            self.locals.append(f"{value}_{name} = {got}")
+            return self.dataclass(hint, f"{value}_{name}")
+        if hint in _PLAIN:
+            return self._column(name, got)
         if hint is Length:
-            self._as_length()
-        elif isinstance(hint, type) and issubclass(hint, enum.Enum):
-            self._as_enum(hint)
-        elif hint is timedelta:
-            self._converted(lambda value: value.total_seconds(), lambda raw: timedelta(seconds=raw))
-        elif hint in _PLAIN:
-            self._converted(lambda value: value, lambda raw: raw)
-        elif hint in _FLATTENED and not optional:
-            self._as_nested(hint)
-        else:
-            self._as_json(hint)
+            text = self._column(name, _unless_none(got, "f'{it.text} {it.unit._value_}'"))
+            mm = self._column(f"{name}_mm", _unless_none(got, "it.mm"))
+            return f"{self._name(_length_of)}({text}, {mm})"
+        if isinstance(hint, type) and issubclass(hint, enum.Enum):
+            members = {None: None, **{member.value: member for member in hint}}
+            return f"{self._name(members)}[{self._column(name, _unless_none(got, 'it._value_'))}]"
+        out, back = _SECONDS if hint is timedelta else _as_json(hint)
+        raw = self._column(name, _unless_none(got, f"{self._name(out)}(it)"))
+        return _unless_none(raw, f"{self._name(back)}(it)")
 
-    def _converted(self, out: Callable[[Any], Any], back: Callable[[Any], Any]) -> None:
-        name = self.name
+    def _column(self, name: str, value: str) -> str:
+        """Add a column; gives the expression for its value in a ``row``."""
+        self.columns.append(name)
+        self.values.append(value)
+        return f"row[{len(self.columns) - 1}]"
 
-        def store(value: Any, row: Row) -> None:
-            row[name] = None if value is None else out(value)
+    def _name(self, meant: Any) -> str:
+        name = f"_{len(self._names)}"
+        self._names[name] = meant
+        return name
 
-        def load(row: Mapping[Any, Any]) -> Any:
-            raw = row[name]
-            return None if raw is None else back(raw)
 
-        self.store, self.load = store, load
+def _unless_none(value: str, made: str) -> str:
+    """An expression that is None where ``value`` is, and else ``made`` of ``it``."""
+    return f"(None if (it := {value}) is None else {made})"
 
-    def _as_enum(self, hint: type[enum.Enum]) -> None:
-        members = {member.value: member for member in hint}
-        self._converted(lambda value: value.value, members.__getitem__)
 
-    def _as_length(self) -> None:
-        name, mm = self.name, f"{self.name}_mm"
-        self.columns = [name, mm]
+def _length_of(text: str | None, mm: float) -> Length | None:
+    if text is None:
+        return None
+    number, _, unit = text.partition(" ")
+    return Length(number, _UNITS[unit], mm)
 
-        def store(value: Length | None, row: Row) -> None:
-            row[name] = None if value is None else f"{value.text} {value.unit.value}"
-            row[mm] = None if value is None else value.mm
 
-        def load(row: Mapping[Any, Any]) -> Length | None:
-            raw = row[name]
-            if raw is None:
-                return None
-            text, _, unit = raw.partition(" ")
-            return Length(text, _UNITS[unit], row[mm])
-
-        self.store, self.load = store, load
-
-    def _as_nested(self, hint: type[Any]) -> None:
-        inner: RowMapper[Any] = RowMapper(hint)
-        self.columns = inner.columns
-
-        def store(value: Any, row: Row) -> None:
-            row.update(inner.to_row(value))
-
-        self.store, self.load = store, inner.from_row
-
-    def _as_json(self, hint: Any) -> None:
-        adapter: TypeAdapter[Any] = TypeAdapter(hint)
-        set_like = typing.get_origin(hint) is frozenset
-        out = sorted if set_like else lambda value: adapter.dump_python(value, mode="json")
-        self._converted(out, adapter.validate_python)
+def _as_json(hint: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    adapter: TypeAdapter[Any] = TypeAdapter(hint)
+    if typing.get_origin(hint) is frozenset:
+        return sorted, adapter.validate_python
+    return (lambda value: adapter.dump_python(value, mode="json")), adapter.validate_python
 
 
 def _hints(cls: type[Any]) -> dict[str, Any]:

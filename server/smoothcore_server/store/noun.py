@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Select, Table, bindparam, select
+from sqlalchemy import ColumnElement, Delete, Insert, Select, Table, Update, bindparam, select
 
 from smoothcore_server.domain.change import ResourceType
 from smoothcore_server.domain.resource import Meta
-from smoothcore_server.store.mapping import Row
+from smoothcore_server.store.mapping import Row, RowMapper
 
 
 class Resource(Protocol):
@@ -48,12 +48,49 @@ class Noun(Generic[R]):
     derived: Callable[[R], Row] = lambda _resource: {}
     """Columns that no field has."""
 
+    # Statements are made once: building one costs more than running it.
+
+    @cached_property
+    def mapper(self) -> RowMapper[R]:
+        """Between resources and rows."""
+        return RowMapper(self.cls)
+
+    @cached_property
+    def all(self) -> Select[Any]:
+        """Reads the resources of the organization in the parameter of its column's name; its
+        columns are those of the mapper."""
+        columns = [self.table.c[name] for name in self.mapper.columns]
+        return select(*columns).where(self._is("organization_id"))
+
     @cached_property
     def by_key(self) -> Select[Any]:
-        """Reads the row of a key. Made once: building it costs more than running it."""
-        columns = self.table.c
-        names = ("organization_id", *self.key)
-        return select(self.table).where(*[columns[name] == bindparam(name) for name in names])
+        """Reads the resource of a key; parameters have the names of the key's columns."""
+        return self.all.where(*map(self._is, self.key))
+
+    @cached_property
+    def insert(self) -> Insert:
+        """Writes new rows."""
+        return self.table.insert()
+
+    @cached_property
+    def update(self) -> Update:
+        """Replaces the rows of keys, whose parameters are named by `key_parameter`."""
+        keys = ("organization_id", *self.key)
+        return self.table.update().where(*[self._is(name, key_parameter(name)) for name in keys])
+
+    @cached_property
+    def delete(self) -> Delete:
+        """Deletes the row of a key; parameters have the names of the key's columns."""
+        return self.table.delete().where(*map(self._is, ("organization_id", *self.key)))
+
+    def _is(self, column: str, parameter: str = "") -> ColumnElement[bool]:
+        found: ColumnElement[bool] = self.table.c[column] == bindparam(parameter or column)
+        return found
+
+
+def key_parameter(column: str) -> str:
+    """A column of the key in `Noun.update`, where its own name says what to set it to."""
+    return f"key_{column}"
 
 
 _DIGITS = re.compile(r"\d+", re.ASCII)

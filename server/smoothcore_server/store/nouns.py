@@ -14,7 +14,6 @@ from smoothcore_server.domain.readiness import Readiness
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_table import ToolTableEntry, escape_address
 from smoothcore_server.store import models
-from smoothcore_server.store.mapping import RowMapper
 from smoothcore_server.store.noun import Noun, address_order
 
 MACHINE: Noun[Machine] = Noun(
@@ -100,7 +99,3 @@ NOUNS: tuple[Noun[Any], ...] = (
     READINESS,
     API_KEY,
 )
-
-MAPPERS: dict[ResourceType, RowMapper[Any]] = {
-    noun.resource_type: RowMapper(noun.cls) for noun in NOUNS
-}

@@ -6,32 +6,34 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
 
 from smoothcore_server.domain.change import ChangeKind
 from smoothcore_server.domain.errors import AbortedError, AlreadyExistsError, ErrorReason, not_found
 from smoothcore_server.store.listing import Listing
-from smoothcore_server.store.mapping import Row, RowMapper
-from smoothcore_server.store.noun import Noun, R, Resource
+from smoothcore_server.store.mapping import Row
+from smoothcore_server.store.noun import Noun, R, Resource, key_parameter
 
 if TYPE_CHECKING:
     from smoothcore_server.store.transaction import Reader, Transaction
 
 
+MAX_KEYS = 500
+"""That one statement asks for."""
+
+
 class Repository(Generic[R]):
     """The resources of one type in one organization."""
 
-    def __init__(self, reader: Reader, noun: Noun[R], mapper: RowMapper[R]) -> None:
+    def __init__(self, reader: Reader, noun: Noun[R]) -> None:
         self._reader = reader
         self._noun = noun
-        self._mapper = mapper
+        self._from_row = noun.mapper.from_row
 
     def find(self, *key: str) -> R | None:
         """The resource of this key, or None."""
-        values = dict(zip(self._noun.key, key, strict=True))
-        values["organization_id"] = self._reader.organization
-        found = self._reader.connection.execute(self._noun.by_key, values).mappings().first()
-        return None if found is None else self._mapper.from_row(found)
+        found = self._reader.connection.execute(self._noun.by_key, self._key_of(key)).first()
+        return None if found is None else self._from_row(found)
 
     def get(self, *key: str) -> R:
         """The resource of this key; raises NotFoundError."""
@@ -47,9 +49,8 @@ class Repository(Generic[R]):
 
     def where(self, *conditions: ColumnElement[bool], limit: int | None = None) -> list[R]:
         """The resources that fulfil the conditions, in list order."""
-        query = self._select().where(*conditions).order_by(*self._order()).limit(limit)
-        rows = self._reader.connection.execute(query).mappings()
-        return [self._mapper.from_row(row) for row in rows]
+        query = self._noun.all.where(*conditions).order_by(*self._order()).limit(limit)
+        return [self._from_row(row) for row in self._rows(query)]
 
     def page(
         self,
@@ -63,9 +64,8 @@ class Repository(Generic[R]):
         With a listing: those that its filter lets through, in its order.
         """
         listing = listing or Listing.parse(self._noun)
-        query = listing.page(self._select().where(*conditions), after).limit(limit)
-        rows = self._reader.connection.execute(query).mappings()
-        return [(self._mapper.from_row(row), listing.key(row)) for row in rows]
+        query = listing.page(self._noun.all.where(*conditions), after).limit(limit)
+        return [(self._from_row(row), listing.key(row)) for row in self._rows(query)]
 
     def count(self, *conditions: ColumnElement[bool]) -> int:
         """How many resources fulfil the conditions."""
@@ -81,17 +81,18 @@ class Repository(Generic[R]):
         mine: ColumnElement[bool] = self._noun.table.c.organization_id == self._reader.organization
         return mine
 
-    def _select(self) -> Select[Any]:
-        return select(self._noun.table).where(self._mine())
+    def _rows(self, query: Select[Any]) -> Sequence[Any]:
+        mine = {"organization_id": self._reader.organization}
+        return self._reader.connection.execute(query, mine).all()
+
+    def _key_of(self, key: Sequence[str]) -> dict[str, str]:
+        """The parameters of the noun's statements for a key."""
+        values = dict(zip(self._noun.key, key, strict=True))
+        values["organization_id"] = self._reader.organization
+        return values
 
     def _order(self) -> list[ColumnElement[Any]]:
         return [self._noun.table.c[column] for column in self._noun.order]
-
-    def _where_key(self, key: Sequence[str]) -> ColumnElement[bool]:
-        columns = self._noun.table.c
-        return and_(
-            *[columns[name] == part for name, part in zip(self._noun.key, key, strict=True)]
-        )
 
 
 class WritableRepository(Repository[R]):
@@ -101,20 +102,28 @@ class WritableRepository(Repository[R]):
 
     def insert(self, resource: R) -> R:
         """Add a new resource; raises AlreadyExistsError."""
-        if self._exists(resource):
-            raise AlreadyExistsError(
-                ErrorReason.RESOURCE_EXISTS,
-                f"{resource.name} exists already; choose another id",
-                resource=resource.name,
-            )
-        return self.insert_many([resource])[0]
+        return self.insert_new([resource])[0]
+
+    def insert_new(self, resources: Sequence[R]) -> list[R]:
+        """Add new resources, all or none; raises AlreadyExistsError for the first whose key is
+        taken, also by one before it."""
+        taken = self._taken(resources)
+        for resource in resources:
+            if resource.name in taken:
+                raise AlreadyExistsError(
+                    ErrorReason.RESOURCE_EXISTS,
+                    f"{resource.name} exists already; choose another id",
+                    resource=resource.name,
+                )
+            taken.add(resource.name)
+        return self.insert_many(resources)
 
     def insert_many(self, resources: Iterable[R]) -> list[R]:
         """Add resources whose keys are known to be free."""
         made = [self._stamped(resource, new=True) for resource in resources]
         if made:
             rows = [self._row(resource) for resource in made]
-            self._reader.connection.execute(self._noun.table.insert(), rows)
+            self._reader.connection.execute(self._noun.insert, rows)
         for resource in made:
             self._record(ChangeKind.CREATED, None, resource)
         return made
@@ -134,27 +143,14 @@ class WritableRepository(Repository[R]):
         if not pairs:
             return []
         made = [self._stamped(after, new=False) for _, after in pairs]
-        keys = ("organization_id", *self._noun.key)
-        columns = self._noun.table.c
-        statement = self._noun.table.update().where(
-            *[columns[name] == bindparam(f"key_{name}") for name in keys]
-        )
-        rows = []
-        for resource in made:
-            row = self._row(resource)
-            rows.append({**{f"key_{name}": row.pop(name) for name in keys}, **row})
-        self._reader.connection.execute(statement, rows)
+        self._replace(made)
         for (before, _), resource in zip(pairs, made, strict=True):
             self._record(ChangeKind.UPDATED, before, resource)
         return made
 
     def touch(self, resource: R) -> None:
         """Store what is volatile about a resource: no revision, no change, no event."""
-        row = self._row(resource)
-        key = [row[name] for name in self._noun.key]
-        self._reader.connection.execute(
-            self._noun.table.update().where(self._mine(), self._where_key(key)).values(row)
-        )
+        self._replace([resource])
 
     def delete(self, resource: R, etag: str = "") -> None:
         """Remove a resource; its tombstone stays in the log.
@@ -163,18 +159,29 @@ class WritableRepository(Repository[R]):
         """
         check_etag(resource, etag)
         row = self._row(resource)
-        key = [row[name] for name in self._noun.key]
-        self._reader.connection.execute(
-            self._noun.table.delete().where(self._mine(), self._where_key(key))
-        )
+        key = self._key_of([row[name] for name in self._noun.key])
+        self._reader.connection.execute(self._noun.delete, key)
         self._record(ChangeKind.DELETED, resource, None)
 
-    def _exists(self, resource: R) -> bool:
-        row = self._row(resource)
-        return self.find(*[row[name] for name in self._noun.key]) is not None
+    def _taken(self, resources: Sequence[R]) -> set[str]:
+        """The names of these resources that exist."""
+        keys = [[row[name] for name in self._noun.key] for row in map(self._row, resources)]
+        if len(keys) == 1:
+            return set() if self.find(*keys[0]) is None else {resources[0].name}
+        columns = tuple_(*[self.c[name] for name in self._noun.key])
+        chunks = [keys[at : at + MAX_KEYS] for at in range(0, len(keys), MAX_KEYS)]
+        return {found.name for chunk in chunks for found in self.where(columns.in_(chunk))}
+
+    def _replace(self, resources: Iterable[R]) -> None:
+        keys = ("organization_id", *self._noun.key)
+        rows = []
+        for resource in resources:
+            row = self._row(resource)
+            rows.append({**{key_parameter(name): row.pop(name) for name in keys}, **row})
+        self._reader.connection.execute(self._noun.update, rows)
 
     def _row(self, resource: R) -> Row:
-        row = self._mapper.to_row(resource) | self._noun.derived(resource)
+        row = self._noun.mapper.to_row(resource) | self._noun.derived(resource)
         row["organization_id"] = self._reader.organization
         return row
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 
 from smoothcore_server.domain.change import ChangeSetHeader
-from smoothcore_server.domain.errors import ErrorReason, UnavailableError, not_found
+from smoothcore_server.domain.errors import ErrorReason, UnavailableError
 from smoothcore_server.store import change_log, failpoints, idempotency, models
 from smoothcore_server.store.engine import (
     CommitUnknownError,
@@ -25,23 +25,15 @@ from smoothcore_server.store.idempotency import Idempotency
 from smoothcore_server.store.transaction import (
     Author,
     Encoder,
-    Head,
     Reader,
     Transaction,
     new_id,
+    read_head,
 )
 
 T = TypeVar("T")
 V = TypeVar("V")
 ATTEMPTS = 5
-
-# Made once: building a statement costs more than running it.
-_HEAD = select(
-    models.organization.c.revision,
-    models.organization.c.commit_time,
-    models.organization.c.chain_hash,
-).where(models.organization.c.id == bindparam("organization"))
-_HEAD_LOCKED = _HEAD.with_for_update()
 
 
 def utc_now() -> datetime:
@@ -101,8 +93,7 @@ class Store:
         """Run a query on an organization as of one moment."""
 
         def body(connection: Connection) -> T:
-            head = self._head(connection, organization)
-            return query(Reader(connection, organization, head, self.clock()))
+            return query(Reader(connection, organization, self.clock()))
 
         return await self.run_read(body)
 
@@ -185,7 +176,7 @@ class Store:
         kept: Idempotency[T] | None,
         change_set_id: str,
     ) -> Committed[T]:
-        head = self._head(connection, author.organization, lock=True)
+        head = read_head(connection, author.organization, lock=True)
         failpoints.hit("after_organization_lock")
         if kept is not None:
             earlier = idempotency.replay(connection, author, kept)
@@ -221,13 +212,6 @@ class Store:
         chained = change_log.chained(self._chain_key, transaction.head.chain_hash, header)
         change_log.append(transaction.connection, chained, transaction.changes)
 
-    def _head(self, connection: Connection, organization: str, *, lock: bool = False) -> Head:
-        statement = _HEAD_LOCKED if lock else _HEAD
-        row = connection.execute(statement, {"organization": organization}).first()
-        if row is None:
-            raise not_found(f"organization {organization}")
-        return Head(row.revision, row.commit_time, row.chain_hash)
-
     async def _was_committed(self, organization: str, change_set_id: str) -> bool:
         """Whether a change set is in the log. The lock waits for a COMMIT that the database has
         received and is still working on: a look beside it would find nothing yet."""
@@ -235,7 +219,7 @@ class Store:
         query = select(c.revision).where(c.organization_id == organization, c.id == change_set_id)
 
         def body(connection: Connection) -> bool:
-            self._head(connection, organization, lock=True)
+            read_head(connection, organization, lock=True)
             return connection.execute(query).first() is not None
 
         return await self._settled(lambda: self.engine.write(body))

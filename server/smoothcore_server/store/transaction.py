@@ -6,14 +6,16 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Generic, TypeVar, overload
 
 import uuid_utils
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, select
 
 from smoothcore_server.domain.change import Change, ChangeKind, ChangeSetHeader, ResourceType
+from smoothcore_server.domain.errors import not_found
 from smoothcore_server.domain.resource import Meta
-from smoothcore_server.store import change_log, nouns
+from smoothcore_server.store import change_log, models, nouns
 from smoothcore_server.store.machine_status import MachineStatusTable
 from smoothcore_server.store.noun import Noun, Resource
 from smoothcore_server.store.program_content import ProgramContentTable
@@ -74,6 +76,24 @@ class Resources(Generic[R]):
         return made
 
 
+# Made once: building a statement costs more than running it.
+_HEAD = select(
+    models.organization.c.revision,
+    models.organization.c.commit_time,
+    models.organization.c.chain_hash,
+).where(models.organization.c.id == bindparam("organization"))
+_HEAD_LOCKED = _HEAD.with_for_update()
+
+
+def read_head(connection: Connection, organization: str, *, lock: bool = False) -> Head:
+    """Where a log stands; with ``lock``, writers after this one wait. Raises NotFoundError."""
+    statement = _HEAD_LOCKED if lock else _HEAD
+    row = connection.execute(statement, {"organization": organization}).first()
+    if row is None:
+        raise not_found(f"organization {organization}")
+    return Head(*row)
+
+
 class Reader:
     """A read transaction: everything as of ``head``."""
 
@@ -86,15 +106,18 @@ class Reader:
     readiness = Resources(nouns.READINESS)
     api_keys = Resources(nouns.API_KEY)
 
-    def __init__(
-        self, connection: Connection, organization: str, head: Head, now: datetime
-    ) -> None:
+    def __init__(self, connection: Connection, organization: str, now: datetime) -> None:
         self.connection = connection
         self.organization = organization
-        self.head = head
         self.now = now
         self.machine_status = MachineStatusTable(connection, organization)
         self.program_content = ProgramContentTable(connection, organization)
+
+    @cached_property
+    def head(self) -> Head:
+        """Where the log stands. Read when it is first asked for: all that a transaction reads is
+        of one moment, and most readers do not ask."""
+        return read_head(self.connection, self.organization)
 
     def headers(self, revisions: set[int]) -> dict[int, ChangeSetHeader]:
         """Who made some revisions, and when."""
@@ -102,7 +125,7 @@ class Reader:
 
     def of(self, noun: Noun[R]) -> Repository[R]:
         """The resources of a noun."""
-        return Repository(self, noun, nouns.MAPPERS[noun.resource_type])
+        return Repository(self, noun)
 
 
 class Transaction(Reader):
@@ -116,7 +139,8 @@ class Transaction(Reader):
         now: datetime,
         encode: Encoder,
     ) -> None:
-        super().__init__(connection, author.organization, head, max(now, head.commit_time + TICK))
+        super().__init__(connection, author.organization, max(now, head.commit_time + TICK))
+        self.head = head
         self.author = author
         self.next_revision = head.revision + 1
         self.changes: list[Change] = []
@@ -163,4 +187,4 @@ class Transaction(Reader):
 
     def of(self, noun: Noun[R]) -> WritableRepository[R]:
         """The resources of a noun."""
-        return WritableRepository(self, noun, nouns.MAPPERS[noun.resource_type])
+        return WritableRepository(self, noun)
