@@ -579,7 +579,9 @@ def test_every_field_is_one_of_the_message(resource_type: ResourceType) -> None:
 
 def kind_of(found: Any) -> str:
     if found.message_type is not None:
-        return {"Timestamp": "time", "Length": "length with unit"}[found.message_type.name]
+        kinds = {"Timestamp": "time", "Length": "length with unit"}
+        kinds["ExternalIdsEntry"] = "map of strings"
+        return kinds[found.message_type.name]
     if found.enum_type is not None:
         return "enum"
     if found.type == found.TYPE_STRING:

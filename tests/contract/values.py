@@ -52,6 +52,8 @@ def values(hint: Any) -> SearchStrategy[Any]:
         )
     if origin is tuple:
         return st.lists(values(arguments[0]), max_size=2).map(tuple)
+    if origin is dict:
+        return st.dictionaries(values(arguments[0]), values(arguments[1]), max_size=2)
     if origin is frozenset:
         return st.frozensets(values(arguments[0]), max_size=3)
     if issubclass(hint, enum.Enum):

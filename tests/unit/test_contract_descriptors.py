@@ -89,6 +89,8 @@ class Comments:
         for index, field in enumerate(message.field):
             yield self.named(inner + field.name, (*path, 2, index))
         for index, nested in enumerate(message.nested_type):
+            if nested.options.map_entry:  # The compiler makes it of a map.
+                continue
             yield from self.of_message(nested, inner, (*path, 3, index))
         for index, enum in enumerate(message.enum_type):
             yield from self.of_enum(enum, inner, (*path, 4, index))
@@ -152,6 +154,8 @@ def in_requests() -> set[Descriptor]:
     while waiting:
         message = waiting.pop()
         if message in found or message.file.package != PACKAGE:
+            continue
+        if message.GetOptions().map_entry:
             continue
         found.add(message)
         waiting += [field.message_type for field in message.fields if field.message_type]
@@ -402,7 +406,8 @@ def test_enum_values_are_upper_snake_with_the_name_of_their_enum_and_zero_is_uns
     for name, enum in enums():
         prefix = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()
         assert enum.value[0].name == f"{prefix}_UNSPECIFIED"
-        assert [value.number for value in enum.value] == list(range(len(enum.value)))
+        numbers = [value.number for value in enum.value]
+        assert numbers == sorted(set(numbers))
         for value in enum.value:
             assert re.fullmatch(rf"{prefix}(_[A-Z0-9]+)+", value.name), value.name
 

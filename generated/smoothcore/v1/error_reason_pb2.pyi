@@ -113,6 +113,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     controller does not decide it. Example: ConfirmMachineProfile of a Haas without
     diameter_meaning. Look at the control (the message says where), and state it.
     """
+    ERROR_REASON_EXTERNAL_ID_TAKEN: _ErrorReason.ValueType  # 27
+    """ALREADY_EXISTS: another resource of the same type has this id in this external system; metadata
+    "by" names it, "system" and "id" say which. Example: two tools with {"erp": "4711"}. Take it
+    from the other one first, or send another.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. New values may be added; treat an unknown one by its status code."""
@@ -204,5 +209,10 @@ ERROR_REASON_PROFILE_NOT_STATED: ErrorReason.ValueType  # 26
 """FAILED_PRECONDITION: nobody has said what the D register of the machine means, and its
 controller does not decide it. Example: ConfirmMachineProfile of a Haas without
 diameter_meaning. Look at the control (the message says where), and state it.
+"""
+ERROR_REASON_EXTERNAL_ID_TAKEN: ErrorReason.ValueType  # 27
+"""ALREADY_EXISTS: another resource of the same type has this id in this external system; metadata
+"by" names it, "system" and "id" say which. Example: two tools with {"erp": "4711"}. Take it
+from the other one first, or send another.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from smoothcore.v1 import length_pb2 as smoothcore_dot_v1_dot_length__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsmoothcore/v1/machine.proto\x12\rsmoothcore.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/length.proto\"j\n\x0fRegisterProfile\x12>\n\x10\x64iameter_meaning\x18\x01 \x01(\x0e\x32\x1e.smoothcore.v1.DiameterMeaningB\x04\xe2\x41\x01\x01\x12\x17\n\tconfirmed\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x03\"\xf7\x06\n\x07Machine\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08revision\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x64isplay_name\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12.\n\x04kind\x18\x08 \x01(\x0e\x32\x1a.smoothcore.v1.MachineKindB\x04\xe2\x41\x01\x01\x12\x34\n\x0btool_change\x18\t \x01(\x0e\x32\x19.smoothcore.v1.ToolChangeB\x04\xe2\x41\x01\x01\x12\x33\n\ncontroller\x18\n \x01(\x0e\x32\x19.smoothcore.v1.ControllerB\x04\xe2\x41\x01\x01\x12\x34\n\x0blength_unit\x18\x0b \x01(\x0e\x32\x19.smoothcore.v1.LengthUnitB\x04\xe2\x41\x01\x02\x12>\n\x10register_profile\x18\x0c \x01(\x0b\x32\x1e.smoothcore.v1.RegisterProfileB\x04\xe2\x41\x01\x01\x12>\n\x10length_reference\x18\r \x01(\x0e\x32\x1e.smoothcore.v1.LengthReferenceB\x04\xe2\x41\x01\x01\x12\x39\n\x11minimum_assurance\x18\x0e \x01(\x0e\x32\x18.smoothcore.v1.AssuranceB\x04\xe2\x41\x01\x01\x12\x38\n\x0fstaleness_limit\x18\x0f \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\x12.\n\twear_band\x18\x10 \x01(\x0b\x32\x15.smoothcore.v1.LengthB\x04\xe2\x41\x01\x01\x12\x34\n\x0btable_state\x18\x11 \x01(\x0e\x32\x19.smoothcore.v1.TableStateB\x04\xe2\x41\x01\x03\x12 \n\x12table_state_reason\x18\x12 \x01(\tB\x04\xe2\x41\x01\x03:A\xea\x41>\n\x15smoothcore.v1/Machine\x12\x12machines/{machine}*\x08machines2\x07machine*\xa4\x01\n\x0bMachineKind\x12\x1c\n\x18MACHINE_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11MACHINE_KIND_MILL\x10\x01\x12\x17\n\x13MACHINE_KIND_ROUTER\x10\x02\x12\x16\n\x12MACHINE_KIND_LATHE\x10\x03\x12\x16\n\x12MACHINE_KIND_LASER\x10\x04\x12\x17\n\x13MACHINE_KIND_PLASMA\x10\x05*\xae\x01\n\nToolChange\x12\x1b\n\x17TOOL_CHANGE_UNSPECIFIED\x10\x00\x12\x16\n\x12TOOL_CHANGE_MANUAL\x10\x01\x12\x1d\n\x19TOOL_CHANGE_FIXED_POCKETS\x10\x02\x12\x1e\n\x1aTOOL_CHANGE_RANDOM_POCKETS\x10\x03\x12\x16\n\x12TOOL_CHANGE_TURRET\x10\x04\x12\x14\n\x10TOOL_CHANGE_NONE\x10\x05*\xcb\x01\n\nController\x12\x1a\n\x16\x43ONTROLLER_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43ONTROLLER_LINUXCNC\x10\x01\x12\x14\n\x10\x43ONTROLLER_MACH4\x10\x02\x12\x19\n\x15\x43ONTROLLER_HEIDENHAIN\x10\x03\x12\x16\n\x12\x43ONTROLLER_SIEMENS\x10\x04\x12\x13\n\x0f\x43ONTROLLER_HAAS\x10\x05\x12\x14\n\x10\x43ONTROLLER_FANUC\x10\x06\x12\x14\n\x10\x43ONTROLLER_OTHER\x10\x07*\xb5\x01\n\x0f\x44iameterMeaning\x12 \n\x1c\x44IAMETER_MEANING_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x44IAMETER_MEANING_DIAMETER\x10\x01\x12\x1b\n\x17\x44IAMETER_MEANING_RADIUS\x10\x02\x12\"\n\x1e\x44IAMETER_MEANING_DIAMETER_WEAR\x10\x03\x12 \n\x1c\x44IAMETER_MEANING_RADIUS_WEAR\x10\x04*\xda\x01\n\x0fLengthReference\x12 \n\x1cLENGTH_REFERENCE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bLENGTH_REFERENCE_GAUGE_LINE\x10\x01\x12 \n\x1cLENGTH_REFERENCE_MASTER_TOOL\x10\x02\x12\x1e\n\x1aLENGTH_REFERENCE_WORK_ZERO\x10\x03\x12\'\n#LENGTH_REFERENCE_PROBED_EACH_CHANGE\x10\x04\x12\x19\n\x15LENGTH_REFERENCE_NONE\x10\x05*V\n\tAssurance\x12\x19\n\x15\x41SSURANCE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41SSURANCE_GEOMETRY\x10\x01\x12\x16\n\x12\x41SSURANCE_IDENTITY\x10\x02*x\n\nTableState\x12\x1b\n\x17TABLE_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16TABLE_STATE_NEVER_READ\x10\x01\x12\x17\n\x13TABLE_STATE_CURRENT\x10\x02\x12\x18\n\x14TABLE_STATE_IN_DOUBT\x10\x03\x42T\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsmoothcore/v1/machine.proto\x12\rsmoothcore.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/length.proto\"j\n\x0fRegisterProfile\x12>\n\x10\x64iameter_meaning\x18\x01 \x01(\x0e\x32\x1e.smoothcore.v1.DiameterMeaningB\x04\xe2\x41\x01\x01\x12\x17\n\tconfirmed\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x03\"\xf0\x07\n\x07Machine\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08revision\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x64isplay_name\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12.\n\x04kind\x18\x08 \x01(\x0e\x32\x1a.smoothcore.v1.MachineKindB\x04\xe2\x41\x01\x01\x12\x34\n\x0btool_change\x18\t \x01(\x0e\x32\x19.smoothcore.v1.ToolChangeB\x04\xe2\x41\x01\x01\x12\x33\n\ncontroller\x18\n \x01(\x0e\x32\x19.smoothcore.v1.ControllerB\x04\xe2\x41\x01\x01\x12\x34\n\x0blength_unit\x18\x0b \x01(\x0e\x32\x19.smoothcore.v1.LengthUnitB\x04\xe2\x41\x01\x02\x12>\n\x10register_profile\x18\x0c \x01(\x0b\x32\x1e.smoothcore.v1.RegisterProfileB\x04\xe2\x41\x01\x01\x12>\n\x10length_reference\x18\r \x01(\x0e\x32\x1e.smoothcore.v1.LengthReferenceB\x04\xe2\x41\x01\x01\x12\x39\n\x11minimum_assurance\x18\x0e \x01(\x0e\x32\x18.smoothcore.v1.AssuranceB\x04\xe2\x41\x01\x01\x12\x38\n\x0fstaleness_limit\x18\x0f \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\x12.\n\twear_band\x18\x10 \x01(\x0b\x32\x15.smoothcore.v1.LengthB\x04\xe2\x41\x01\x01\x12\x34\n\x0btable_state\x18\x11 \x01(\x0e\x32\x19.smoothcore.v1.TableStateB\x04\xe2\x41\x01\x03\x12 \n\x12table_state_reason\x18\x12 \x01(\tB\x04\xe2\x41\x01\x03\x12\x43\n\x0c\x65xternal_ids\x18\x13 \x03(\x0b\x32\'.smoothcore.v1.Machine.ExternalIdsEntryB\x04\xe2\x41\x01\x01\x1a\x32\n\x10\x45xternalIdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:A\xea\x41>\n\x15smoothcore.v1/Machine\x12\x12machines/{machine}*\x08machines2\x07machine*\xa4\x01\n\x0bMachineKind\x12\x1c\n\x18MACHINE_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11MACHINE_KIND_MILL\x10\x01\x12\x17\n\x13MACHINE_KIND_ROUTER\x10\x02\x12\x16\n\x12MACHINE_KIND_LATHE\x10\x03\x12\x16\n\x12MACHINE_KIND_LASER\x10\x04\x12\x17\n\x13MACHINE_KIND_PLASMA\x10\x05*\xae\x01\n\nToolChange\x12\x1b\n\x17TOOL_CHANGE_UNSPECIFIED\x10\x00\x12\x16\n\x12TOOL_CHANGE_MANUAL\x10\x01\x12\x1d\n\x19TOOL_CHANGE_FIXED_POCKETS\x10\x02\x12\x1e\n\x1aTOOL_CHANGE_RANDOM_POCKETS\x10\x03\x12\x16\n\x12TOOL_CHANGE_TURRET\x10\x04\x12\x14\n\x10TOOL_CHANGE_NONE\x10\x05*\xcb\x01\n\nController\x12\x1a\n\x16\x43ONTROLLER_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43ONTROLLER_LINUXCNC\x10\x01\x12\x14\n\x10\x43ONTROLLER_MACH4\x10\x02\x12\x19\n\x15\x43ONTROLLER_HEIDENHAIN\x10\x03\x12\x16\n\x12\x43ONTROLLER_SIEMENS\x10\x04\x12\x13\n\x0f\x43ONTROLLER_HAAS\x10\x05\x12\x14\n\x10\x43ONTROLLER_FANUC\x10\x06\x12\x14\n\x10\x43ONTROLLER_OTHER\x10\x07*\xb5\x01\n\x0f\x44iameterMeaning\x12 \n\x1c\x44IAMETER_MEANING_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x44IAMETER_MEANING_DIAMETER\x10\x01\x12\x1b\n\x17\x44IAMETER_MEANING_RADIUS\x10\x02\x12\"\n\x1e\x44IAMETER_MEANING_DIAMETER_WEAR\x10\x03\x12 \n\x1c\x44IAMETER_MEANING_RADIUS_WEAR\x10\x04*\xda\x01\n\x0fLengthReference\x12 \n\x1cLENGTH_REFERENCE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bLENGTH_REFERENCE_GAUGE_LINE\x10\x01\x12 \n\x1cLENGTH_REFERENCE_MASTER_TOOL\x10\x02\x12\x1e\n\x1aLENGTH_REFERENCE_WORK_ZERO\x10\x03\x12\'\n#LENGTH_REFERENCE_PROBED_EACH_CHANGE\x10\x04\x12\x19\n\x15LENGTH_REFERENCE_NONE\x10\x05*V\n\tAssurance\x12\x19\n\x15\x41SSURANCE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41SSURANCE_GEOMETRY\x10\x01\x12\x16\n\x12\x41SSURANCE_IDENTITY\x10\x02*x\n\nTableState\x12\x1b\n\x17TABLE_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16TABLE_STATE_NEVER_READ\x10\x01\x12\x17\n\x13TABLE_STATE_CURRENT\x10\x02\x12\x18\n\x14TABLE_STATE_IN_DOUBT\x10\x03\x42T\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERPROFILE'].fields_by_name['diameter_meaning']._serialized_options = b'\342A\001\001'
   _globals['_REGISTERPROFILE'].fields_by_name['confirmed']._loaded_options = None
   _globals['_REGISTERPROFILE'].fields_by_name['confirmed']._serialized_options = b'\342A\001\003'
+  _globals['_MACHINE_EXTERNALIDSENTRY']._loaded_options = None
+  _globals['_MACHINE_EXTERNALIDSENTRY']._serialized_options = b'8\001'
   _globals['_MACHINE'].fields_by_name['name']._loaded_options = None
   _globals['_MACHINE'].fields_by_name['name']._serialized_options = b'\342A\001\010'
   _globals['_MACHINE'].fields_by_name['uid']._loaded_options = None
@@ -77,24 +79,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MACHINE'].fields_by_name['table_state']._serialized_options = b'\342A\001\003'
   _globals['_MACHINE'].fields_by_name['table_state_reason']._loaded_options = None
   _globals['_MACHINE'].fields_by_name['table_state_reason']._serialized_options = b'\342A\001\003'
+  _globals['_MACHINE'].fields_by_name['external_ids']._loaded_options = None
+  _globals['_MACHINE'].fields_by_name['external_ids']._serialized_options = b'\342A\001\001'
   _globals['_MACHINE']._loaded_options = None
   _globals['_MACHINE']._serialized_options = b'\352A>\n\025smoothcore.v1/Machine\022\022machines/{machine}*\010machines2\007machine'
-  _globals['_MACHINEKIND']._serialized_start=1198
-  _globals['_MACHINEKIND']._serialized_end=1362
-  _globals['_TOOLCHANGE']._serialized_start=1365
-  _globals['_TOOLCHANGE']._serialized_end=1539
-  _globals['_CONTROLLER']._serialized_start=1542
-  _globals['_CONTROLLER']._serialized_end=1745
-  _globals['_DIAMETERMEANING']._serialized_start=1748
-  _globals['_DIAMETERMEANING']._serialized_end=1929
-  _globals['_LENGTHREFERENCE']._serialized_start=1932
-  _globals['_LENGTHREFERENCE']._serialized_end=2150
-  _globals['_ASSURANCE']._serialized_start=2152
-  _globals['_ASSURANCE']._serialized_end=2238
-  _globals['_TABLESTATE']._serialized_start=2240
-  _globals['_TABLESTATE']._serialized_end=2360
+  _globals['_MACHINEKIND']._serialized_start=1319
+  _globals['_MACHINEKIND']._serialized_end=1483
+  _globals['_TOOLCHANGE']._serialized_start=1486
+  _globals['_TOOLCHANGE']._serialized_end=1660
+  _globals['_CONTROLLER']._serialized_start=1663
+  _globals['_CONTROLLER']._serialized_end=1866
+  _globals['_DIAMETERMEANING']._serialized_start=1869
+  _globals['_DIAMETERMEANING']._serialized_end=2050
+  _globals['_LENGTHREFERENCE']._serialized_start=2053
+  _globals['_LENGTHREFERENCE']._serialized_end=2271
+  _globals['_ASSURANCE']._serialized_start=2273
+  _globals['_ASSURANCE']._serialized_end=2359
+  _globals['_TABLESTATE']._serialized_start=2361
+  _globals['_TABLESTATE']._serialized_end=2481
   _globals['_REGISTERPROFILE']._serialized_start=199
   _globals['_REGISTERPROFILE']._serialized_end=305
   _globals['_MACHINE']._serialized_start=308
-  _globals['_MACHINE']._serialized_end=1195
+  _globals['_MACHINE']._serialized_end=1316
+  _globals['_MACHINE_EXTERNALIDSENTRY']._serialized_start=1199
+  _globals['_MACHINE_EXTERNALIDSENTRY']._serialized_end=1249
 # @@protoc_insertion_point(module_scope)

@@ -3,10 +3,12 @@
 isort:skip_file
 Machines: controls with a tool table."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from smoothcore.v1 import length_pb2 as _length_pb2
 import builtins as _builtins
@@ -290,6 +292,26 @@ class Machine(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ExternalIdsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
@@ -308,6 +330,7 @@ class Machine(_message.Message):
     WEAR_BAND_FIELD_NUMBER: _builtins.int
     TABLE_STATE_FIELD_NUMBER: _builtins.int
     TABLE_STATE_REASON_FIELD_NUMBER: _builtins.int
+    EXTERNAL_IDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, e.g. "machines/mill-1". Set by the server."""
     uid: _builtins.str
@@ -360,6 +383,13 @@ class Machine(_message.Message):
         note WEAR_ADJUSTED. Not negative; 0 unless stated.
         """
 
+    @_builtins.property
+    def external_ids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Its ids in other systems, e.g. {"erp": "4711"}; at most 20. A system is 1 to 64 of a-z, 0-9, _, .
+        and -, beginning with a letter; an id is 1 to 200 printable characters, and that of one machine
+        only. In an update, a mask may name one system: "external_ids.erp".
+        """
+
     def __init__(
         self,
         *,
@@ -381,10 +411,11 @@ class Machine(_message.Message):
         wear_band: _length_pb2.Length | None = ...,
         table_state: Global___TableState.ValueType = ...,
         table_state_reason: _builtins.str = ...,
+        external_ids: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "register_profile", b"register_profile", "staleness_limit", b"staleness_limit", "update_time", b"update_time", "wear_band", b"wear_band"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["controller", b"controller", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "kind", b"kind", "length_reference", b"length_reference", "length_unit", b"length_unit", "minimum_assurance", b"minimum_assurance", "name", b"name", "register_profile", b"register_profile", "revision", b"revision", "staleness_limit", b"staleness_limit", "table_state", b"table_state", "table_state_reason", b"table_state_reason", "tool_change", b"tool_change", "uid", b"uid", "update_time", b"update_time", "wear_band", b"wear_band"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["controller", b"controller", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "external_ids", b"external_ids", "kind", b"kind", "length_reference", b"length_reference", "length_unit", b"length_unit", "minimum_assurance", b"minimum_assurance", "name", b"name", "register_profile", b"register_profile", "revision", b"revision", "staleness_limit", b"staleness_limit", "table_state", b"table_state", "table_state_reason", b"table_state_reason", "tool_change", b"tool_change", "uid", b"uid", "update_time", b"update_time", "wear_band", b"wear_band"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -248,9 +248,10 @@ class ListMachinesRequest(_message.Message):
     """Only resources that fulfil this (AIP-160, a subset): comparisons with = != < <= > >= and : (has),
     joined by AND, OR, NOT and parentheses; at most 2000 characters. Lengths name their unit, e.g.
     "diameter > 6mm"; times stand in quotes. Fields:
-    controller, create_time, display_name, kind, length_reference, length_unit,
-    minimum_assurance, name, register_profile.confirmed, register_profile.diameter_meaning,
-    revision, table_state, table_state_reason, tool_change, uid, update_time, wear_band.
+    controller, create_time, display_name, external_ids (external_ids:mes,
+    external_ids.mes = "WC-12"), kind, length_reference, length_unit, minimum_assurance, name,
+    register_profile.confirmed, register_profile.diameter_meaning, revision, table_state,
+    table_state_reason, tool_change, uid, update_time, wear_band.
     """
     order_by: _builtins.str
     """Order (AIP-132): fields of the filter with an optional "desc", by comma, at most five; absent

@@ -109,7 +109,8 @@ class MachineServiceServicer:
 
     def CreateMachine(self, request, context):
         """Makes a machine.
-        Returns: ALREADY_EXISTS if the id is taken (choose another).
+        Returns: ALREADY_EXISTS if the id is taken (choose another), or one of the external ids
+        (EXTERNAL_ID_TAKEN, names the machine that has it: take it from there first).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,7 +135,8 @@ class MachineServiceServicer:
         """Changes the fields of a machine that the mask names. The unit cannot change once a table was
         pushed: its numbers would mean something else.
         Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
-        FAILED_PRECONDITION for a new unit under an existing table.
+        FAILED_PRECONDITION for a new unit under an existing table; ALREADY_EXISTS if another machine
+        has one of the external ids (EXTERNAL_ID_TAKEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

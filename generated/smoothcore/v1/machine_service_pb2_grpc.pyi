@@ -45,7 +45,8 @@ class MachineServiceStub:
     def __new__(cls, channel: _aio.Channel) -> MachineServiceAsyncStub: ...
     CreateMachine: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.CreateMachineRequest, _machine_pb2.Machine]
     """Makes a machine.
-    Returns: ALREADY_EXISTS if the id is taken (choose another).
+    Returns: ALREADY_EXISTS if the id is taken (choose another), or one of the external ids
+    (EXTERNAL_ID_TAKEN, names the machine that has it: take it from there first).
     """
     GetMachine: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.GetMachineRequest, _machine_pb2.Machine]
     """Reads a machine.
@@ -57,7 +58,8 @@ class MachineServiceStub:
     """Changes the fields of a machine that the mask names. The unit cannot change once a table was
     pushed: its numbers would mean something else.
     Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
-    FAILED_PRECONDITION for a new unit under an existing table.
+    FAILED_PRECONDITION for a new unit under an existing table; ALREADY_EXISTS if another machine
+    has one of the external ids (EXTERNAL_ID_TAKEN).
     """
     ConfirmMachineProfile: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.ConfirmMachineProfileRequest, _machine_pb2.Machine]
     """Says that a person has checked what the registers of a machine mean: the meaning that its
@@ -115,7 +117,8 @@ class MachineServiceAsyncStub(MachineServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateMachine: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.CreateMachineRequest, _machine_pb2.Machine]  # type: ignore[assignment]
     """Makes a machine.
-    Returns: ALREADY_EXISTS if the id is taken (choose another).
+    Returns: ALREADY_EXISTS if the id is taken (choose another), or one of the external ids
+    (EXTERNAL_ID_TAKEN, names the machine that has it: take it from there first).
     """
     GetMachine: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.GetMachineRequest, _machine_pb2.Machine]  # type: ignore[assignment]
     """Reads a machine.
@@ -127,7 +130,8 @@ class MachineServiceAsyncStub(MachineServiceStub):
     """Changes the fields of a machine that the mask names. The unit cannot change once a table was
     pushed: its numbers would mean something else.
     Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
-    FAILED_PRECONDITION for a new unit under an existing table.
+    FAILED_PRECONDITION for a new unit under an existing table; ALREADY_EXISTS if another machine
+    has one of the external ids (EXTERNAL_ID_TAKEN).
     """
     ConfirmMachineProfile: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.ConfirmMachineProfileRequest, _machine_pb2.Machine]  # type: ignore[assignment]
     """Says that a person has checked what the registers of a machine mean: the meaning that its
@@ -188,7 +192,8 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_machine_pb2.Machine, _abc.Awaitable[_machine_pb2.Machine]]:
         """Makes a machine.
-        Returns: ALREADY_EXISTS if the id is taken (choose another).
+        Returns: ALREADY_EXISTS if the id is taken (choose another), or one of the external ids
+        (EXTERNAL_ID_TAKEN, names the machine that has it: take it from there first).
         """
 
     @_abc_1.abstractmethod
@@ -218,7 +223,8 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes the fields of a machine that the mask names. The unit cannot change once a table was
         pushed: its numbers would mean something else.
         Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
-        FAILED_PRECONDITION for a new unit under an existing table.
+        FAILED_PRECONDITION for a new unit under an existing table; ALREADY_EXISTS if another machine
+        has one of the external ids (EXTERNAL_ID_TAKEN).
         """
 
     @_abc_1.abstractmethod

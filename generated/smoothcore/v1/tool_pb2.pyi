@@ -3,9 +3,11 @@
 isort:skip_file
 Tools: physical assemblies with an identity."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from smoothcore.v1 import length_pb2 as _length_pb2
 import builtins as _builtins
@@ -258,6 +260,26 @@ class Tool(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ExternalIdsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
@@ -272,6 +294,7 @@ class Tool(_message.Message):
     SERIAL_NUMBER_FIELD_NUMBER: _builtins.int
     CONDITION_FIELD_NUMBER: _builtins.int
     CONDITION_REASON_FIELD_NUMBER: _builtins.int
+    EXTERNAL_IDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, e.g. "tools/em-6-0042". Set by the server."""
     uid: _builtins.str
@@ -308,6 +331,13 @@ class Tool(_message.Message):
     def geometry(self) -> Global___ToolGeometry:
         """Its nominal sizes."""
 
+    @_builtins.property
+    def external_ids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Its ids in other systems, e.g. {"erp": "4711"}; at most 20. A system is 1 to 64 of a-z, 0-9, _, .
+        and -, beginning with a letter; an id is 1 to 200 printable characters, and that of one tool
+        only. In an update, a mask may name one system: "external_ids.erp".
+        """
+
     def __init__(
         self,
         *,
@@ -325,10 +355,11 @@ class Tool(_message.Message):
         serial_number: _builtins.str = ...,
         condition: Global___ToolCondition.ValueType = ...,
         condition_reason: _builtins.str = ...,
+        external_ids: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "geometry", b"geometry", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "condition_reason", b"condition_reason", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "geometry", b"geometry", "kind", b"kind", "manufacturer", b"manufacturer", "name", b"name", "product_id", b"product_id", "revision", b"revision", "serial_number", b"serial_number", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "condition_reason", b"condition_reason", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "external_ids", b"external_ids", "geometry", b"geometry", "kind", b"kind", "manufacturer", b"manufacturer", "name", b"name", "product_id", b"product_id", "revision", b"revision", "serial_number", b"serial_number", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

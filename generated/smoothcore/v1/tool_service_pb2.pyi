@@ -155,11 +155,11 @@ class ListToolsRequest(_message.Message):
     """Only resources that fulfil this (AIP-160, a subset): comparisons with = != < <= > >= and : (has),
     joined by AND, OR, NOT and parentheses; at most 2000 characters. Lengths name their unit, e.g.
     "diameter > 6mm"; times stand in quotes. Fields:
-    condition, condition_reason, create_time, display_name, geometry.corner_radius,
-    geometry.diameter, geometry.flute_count, geometry.flute_length,
-    geometry.length_below_holder, geometry.overall_length, geometry.point_angle_deg,
-    geometry.shank_diameter, kind, manufacturer, name, product_id, revision, serial_number, uid,
-    update_time.
+    condition, condition_reason, create_time, display_name, external_ids (external_ids:erp,
+    external_ids.erp = "4711"), geometry.corner_radius, geometry.diameter, geometry.flute_count,
+    geometry.flute_length, geometry.length_below_holder, geometry.overall_length,
+    geometry.point_angle_deg, geometry.shank_diameter, kind, manufacturer, name, product_id,
+    revision, serial_number, uid, update_time.
     """
     order_by: _builtins.str
     """Order (AIP-132): fields of the filter with an optional "desc", by comma, at most five; absent

@@ -93,7 +93,8 @@ class ToolServiceServicer:
 
     def CreateTool(self, request, context):
         """Makes a tool.
-        Returns: ALREADY_EXISTS if the id is taken (choose another).
+        Returns: ALREADY_EXISTS if the id is taken (choose another), or one of the external ids
+        (EXTERNAL_ID_TAKEN, names the tool that has it: take it from there first).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,7 +102,7 @@ class ToolServiceServicer:
 
     def BatchCreateTools(self, request, context):
         """Makes up to 1000 tools, all or none.
-        Returns: ALREADY_EXISTS if one id is taken; the message names it.
+        Returns: ALREADY_EXISTS if one id or external id is taken; the message names it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,7 +126,8 @@ class ToolServiceServicer:
     def UpdateTool(self, request, context):
         """Changes the fields of a tool that the mask names. Where it is bound, readiness is computed
         again in the same change set.
-        Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry).
+        Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
+        ALREADY_EXISTS if another tool has one of the external ids (EXTERNAL_ID_TAKEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,11 +44,12 @@ class ToolServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ToolServiceAsyncStub: ...
     CreateTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.CreateToolRequest, _tool_pb2.Tool]
     """Makes a tool.
-    Returns: ALREADY_EXISTS if the id is taken (choose another).
+    Returns: ALREADY_EXISTS if the id is taken (choose another), or one of the external ids
+    (EXTERNAL_ID_TAKEN, names the tool that has it: take it from there first).
     """
     BatchCreateTools: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.BatchCreateToolsRequest, _tool_service_pb2.BatchCreateToolsResponse]
     """Makes up to 1000 tools, all or none.
-    Returns: ALREADY_EXISTS if one id is taken; the message names it.
+    Returns: ALREADY_EXISTS if one id or external id is taken; the message names it.
     """
     GetTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.GetToolRequest, _tool_pb2.Tool]
     """Reads a tool.
@@ -59,7 +60,8 @@ class ToolServiceStub:
     UpdateTool: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.UpdateToolRequest, _tool_pb2.Tool]
     """Changes the fields of a tool that the mask names. Where it is bound, readiness is computed
     again in the same change set.
-    Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry).
+    Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
+    ALREADY_EXISTS if another tool has one of the external ids (EXTERNAL_ID_TAKEN).
     """
     SetToolCondition: _grpc.UnaryUnaryMultiCallable[_tool_service_pb2.SetToolConditionRequest, _tool_pb2.Tool]
     """Says whether a tool may be used. All but AVAILABLE make it UNUSABLE wherever it is bound, in
@@ -87,11 +89,12 @@ class ToolServiceAsyncStub(ToolServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.CreateToolRequest, _tool_pb2.Tool]  # type: ignore[assignment]
     """Makes a tool.
-    Returns: ALREADY_EXISTS if the id is taken (choose another).
+    Returns: ALREADY_EXISTS if the id is taken (choose another), or one of the external ids
+    (EXTERNAL_ID_TAKEN, names the tool that has it: take it from there first).
     """
     BatchCreateTools: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.BatchCreateToolsRequest, _tool_service_pb2.BatchCreateToolsResponse]  # type: ignore[assignment]
     """Makes up to 1000 tools, all or none.
-    Returns: ALREADY_EXISTS if one id is taken; the message names it.
+    Returns: ALREADY_EXISTS if one id or external id is taken; the message names it.
     """
     GetTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.GetToolRequest, _tool_pb2.Tool]  # type: ignore[assignment]
     """Reads a tool.
@@ -102,7 +105,8 @@ class ToolServiceAsyncStub(ToolServiceStub):
     UpdateTool: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.UpdateToolRequest, _tool_pb2.Tool]  # type: ignore[assignment]
     """Changes the fields of a tool that the mask names. Where it is bound, readiness is computed
     again in the same change set.
-    Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry).
+    Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
+    ALREADY_EXISTS if another tool has one of the external ids (EXTERNAL_ID_TAKEN).
     """
     SetToolCondition: _aio.UnaryUnaryMultiCallable[_tool_service_pb2.SetToolConditionRequest, _tool_pb2.Tool]  # type: ignore[assignment]
     """Says whether a tool may be used. All but AVAILABLE make it UNUSABLE wherever it is bound, in
@@ -133,7 +137,8 @@ class ToolServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tool_pb2.Tool, _abc.Awaitable[_tool_pb2.Tool]]:
         """Makes a tool.
-        Returns: ALREADY_EXISTS if the id is taken (choose another).
+        Returns: ALREADY_EXISTS if the id is taken (choose another), or one of the external ids
+        (EXTERNAL_ID_TAKEN, names the tool that has it: take it from there first).
         """
 
     @_abc_1.abstractmethod
@@ -143,7 +148,7 @@ class ToolServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tool_service_pb2.BatchCreateToolsResponse, _abc.Awaitable[_tool_service_pb2.BatchCreateToolsResponse]]:
         """Makes up to 1000 tools, all or none.
-        Returns: ALREADY_EXISTS if one id is taken; the message names it.
+        Returns: ALREADY_EXISTS if one id or external id is taken; the message names it.
         """
 
     @_abc_1.abstractmethod
@@ -172,7 +177,8 @@ class ToolServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tool_pb2.Tool, _abc.Awaitable[_tool_pb2.Tool]]:
         """Changes the fields of a tool that the mask names. Where it is bound, readiness is computed
         again in the same change set.
-        Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry).
+        Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
+        ALREADY_EXISTS if another tool has one of the external ids (EXTERNAL_ID_TAKEN).
         """
 
     @_abc_1.abstractmethod

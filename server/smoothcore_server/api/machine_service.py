@@ -69,11 +69,11 @@ class MachineApi(Service, MachineServiceServicer):
         self, request: machine_service_pb2.UpdateMachineRequest, context: Any
     ) -> machine_pb2.Machine:
         paths = mask_paths(request.update_mask, request.machine, message.SETTABLE)
-        wanted = message.from_message(request.machine)
+        wanted, principal = message.from_message(request.machine), caller()
         return await self.write(
             request,
             machine_pb2.Machine,
-            lambda tx: machines.update_machine(tx, wanted, paths, request.machine.etag),
+            lambda tx: machines.update_machine(tx, wanted, paths, request.machine.etag, principal),
             lambda made, _revision: message.to_message(made),
         )
 

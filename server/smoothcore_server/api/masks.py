@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
@@ -34,7 +35,9 @@ def _stated(message: Message) -> list[str]:
     found = []
     for field, value in message.ListFields():
         nested = field.message_type
-        if nested is not None and _is_open(nested.name):
+        if _is_map(field):
+            found += [f"{field.name}.{key}" for key in value]
+        elif nested is not None and _is_open(nested.name):
             found += [f"{field.name}.{path}" for path in _stated(value)]
         else:
             found.append(field.name)
@@ -47,12 +50,17 @@ def _exists(resource: Message, path: str) -> bool:
     field = resource.DESCRIPTOR.fields_by_name.get(first)
     if field is None:
         return False
-    if not rest:
+    if not rest or _is_map(field):
         return True
     nested = field.message_type
     if nested is None or not _is_open(nested.name):
         return False
     return rest in nested.fields_by_name and rest != "confirmed"
+
+
+def _is_map(field: Any) -> bool:
+    entry = field.message_type
+    return entry is not None and bool(entry.GetOptions().map_entry)
 
 
 def _is_open(message: str) -> bool:

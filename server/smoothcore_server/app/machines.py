@@ -9,7 +9,11 @@ from smoothcore_server.app import field_mask
 from smoothcore_server.app.table_facts import entries_of, open_bindings_of, tools_of
 from smoothcore_server.domain.binding import BindingState
 from smoothcore_server.domain.binding_rules import rechecked
-from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
+from smoothcore_server.domain.errors import (
+    AlreadyExistsError,
+    ErrorReason,
+    FailedPreconditionError,
+)
 from smoothcore_server.domain.job import JobState
 from smoothcore_server.domain.machine import (
     CONTROLLER_DIAMETER_MEANING,
@@ -20,6 +24,7 @@ from smoothcore_server.domain.machine import (
     RegisterProfile,
     TableState,
 )
+from smoothcore_server.domain.principal import Principal
 from smoothcore_server.store.transaction import Transaction, new_id
 
 UNSTATED = RegisterProfile()
@@ -43,7 +48,9 @@ def with_register_profile(machine: Machine) -> Machine:
     return dataclasses.replace(machine, register_profile=profile)
 
 
-def update_machine(tx: Transaction, wanted: Machine, paths: Sequence[str], etag: str) -> Machine:
+def update_machine(
+    tx: Transaction, wanted: Machine, paths: Sequence[str], etag: str, caller: Principal
+) -> Machine:
     """Change the fields that the paths name."""
     before = tx.machines.get(wanted.id)
     after = field_mask.apply(before, wanted, paths)
@@ -62,10 +69,25 @@ def update_machine(tx: Transaction, wanted: Machine, paths: Sequence[str], etag:
             "something else in another unit. Create another machine instead",
             resource=before.name,
         )
-    after = tx.machines.update(before, after, etag)
+    after = _updated(tx, before, after, etag, caller)
     if changed & _MEANINGS:
         _recheck_bindings(tx, after)
     return after
+
+
+def _updated(
+    tx: Transaction, before: Machine, after: Machine, etag: str, caller: Principal
+) -> Machine:
+    try:
+        return tx.machines.update(before, after, etag)
+    except AlreadyExistsError as error:
+        if caller.may_see_machine(error.resource.removeprefix("machines/")):
+            raise
+        raise AlreadyExistsError(
+            error.reason,
+            "one of the external ids is that of a machine that this credential is not bound to; "
+            "ask an administrator",
+        ) from None
 
 
 _MEANINGS = frozenset({"register_profile", "controller", "kind", "length_reference"})

@@ -41,6 +41,7 @@ class ErrorReason(enum.Enum):
     INTERNAL = "INTERNAL"
     METHOD_UNKNOWN = "METHOD_UNKNOWN"
     PROFILE_NOT_STATED = "PROFILE_NOT_STATED"
+    EXTERNAL_ID_TAKEN = "EXTERNAL_ID_TAKEN"
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,8 @@ class Machine:
     table_state_reason: str = ""
     table_doubt: str = ""
     """A hash of the push that was held: the same one, accepted, settles the doubt."""
+    external_ids: dict[str, str] = field(default_factory=dict)
+    """System -> the id there, e.g. ``{"mes": "WC-12"}``. Unique per system."""
     meta: Meta = field(default=Meta(), compare=False)
 
     @property

@@ -50,6 +50,8 @@ class Tool:
     condition_reason: str = ""
     tool_type_id: str = ""
     """The article it is one of; empty when nobody has said."""
+    external_ids: dict[str, str] = field(default_factory=dict)
+    """System -> the id there, e.g. ``{"erp": "4711"}``. Unique per system."""
     meta: Meta = field(default=Meta(), compare=False)
 
     @property

@@ -28,6 +28,7 @@ from smoothcore_server.store.listing_fields import (
     Field,
     boolean,
     choice,
+    json_map,
     length,
     moment,
     name,
@@ -92,6 +93,7 @@ def _machine(m: Table) -> dict[str, Field]:
         "wear_band": length(m.c.wear_band_mm),
         "table_state": choice(m.c.table_state, machine.TableState),
         "table_state_reason": text(m.c.table_state_reason, long=True),
+        "external_ids": json_map(m.c.external_ids),
     }
 
 
@@ -130,6 +132,7 @@ def _tool(t: Table) -> dict[str, Field]:
         "serial_number": text(t.c.serial_number),
         "condition": choice(t.c.condition, tool.ToolCondition),
         "condition_reason": text(t.c.condition_reason, long=True),
+        "external_ids": json_map(t.c.external_ids),
     }
 
 

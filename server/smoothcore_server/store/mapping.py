@@ -93,7 +93,7 @@ class _Source:
         if hint in _FLATTENED and not optional:
             self.locals.append(f"{value}_{name} = {got}")
             return self.dataclass(hint, f"{value}_{name}")
-        if hint in _PLAIN:
+        if hint in _PLAIN or hint == dict[str, str]:
             return self._column(name, got)
         if hint is Length:
             text = self._column(name, _unless_none(got, "f'{it.text} {it.unit._value_}'"))

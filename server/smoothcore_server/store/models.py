@@ -59,6 +59,11 @@ def _meta() -> list[Column[Any]]:
     ]
 
 
+def _external_ids() -> Column[Any]:
+    # System -> id. The table `external_id` has the same once more, to keep them unique.
+    return Column("external_ids", JSON, nullable=False, server_default=text("'{}'"))
+
+
 def _of_organization() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["organization_id"], ["organization.id"])
 
@@ -107,6 +112,7 @@ machine = Table(
     _text("table_state"),
     _text("table_state_reason"),
     _text("table_doubt"),
+    _external_ids(),
     _of_organization(),
 )
 
@@ -182,6 +188,19 @@ tool = Table(
     _text("condition"),
     _text("condition_reason"),
     _text("tool_type_id"),
+    _external_ids(),
+    _of_organization(),
+)
+
+external_id = Table(
+    "external_id",
+    metadata,
+    _key("organization_id"),
+    # The key is what keeps an id that of one resource of its type.
+    _key("resource_type"),
+    _key("system"),
+    _key("value"),
+    _text("resource_id"),
     _of_organization(),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,6 +62,12 @@ class Noun(Generic[R]):
         columns are those of the mapper."""
         columns = [self.table.c[name] for name in self.mapper.columns]
         return select(*columns).where(self._is("organization_id"))
+
+    @cached_property
+    def has_external_ids(self) -> bool:
+        """Whether it has the field ``external_ids``: whoever has it keeps its rule too."""
+        fields: Any = dataclasses.fields(self.cls)  # type: ignore[arg-type]
+        return any(field.name == "external_ids" for field in fields)
 
     @cached_property
     def by_key(self) -> Select[Any]:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, func, select, tuple_
 
 from smoothcore_server.domain.change import ChangeKind
 from smoothcore_server.domain.errors import AbortedError, AlreadyExistsError, ErrorReason, not_found
+from smoothcore_server.store.external_ids import ExternalIds
 from smoothcore_server.store.listing import Listing
 from smoothcore_server.store.mapping import Row
 from smoothcore_server.store.noun import Noun, R, Resource, key_parameter
@@ -124,6 +125,7 @@ class WritableRepository(Repository[R]):
         if made:
             rows = [self._row(resource) for resource in made]
             self._reader.connection.execute(self._noun.insert, rows)
+            self._keep_external_ids([], made)
         for resource in made:
             self._record(ChangeKind.CREATED, None, resource)
         return made
@@ -144,6 +146,7 @@ class WritableRepository(Repository[R]):
             return []
         made = [self._stamped(after, new=False) for _, after in pairs]
         self._replace(made)
+        self._keep_external_ids([before for before, _ in pairs], made)
         for (before, _), resource in zip(pairs, made, strict=True):
             self._record(ChangeKind.UPDATED, before, resource)
         return made
@@ -161,7 +164,13 @@ class WritableRepository(Repository[R]):
         row = self._row(resource)
         key = self._key_of([row[name] for name in self._noun.key])
         self._reader.connection.execute(self._noun.delete, key)
+        self._keep_external_ids([resource], [])
         self._record(ChangeKind.DELETED, resource, None)
+
+    def _keep_external_ids(self, before: Sequence[R], after: Sequence[R]) -> None:
+        if self._noun.has_external_ids:
+            of_noun = ExternalIds(self._reader.connection, self._reader.organization, self._noun)
+            of_noun.replace(before, after)
 
     def _taken(self, resources: Sequence[R]) -> set[str]:
         """The names of these resources that exist."""

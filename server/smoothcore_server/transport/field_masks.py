@@ -20,6 +20,11 @@ _WHOLE = frozenset({"smoothcore.v1.Length"})
 def mask_check(resource: Descriptor) -> MaskCheck:
     """The check of a FieldMask over a resource; None for a mask that may be applied."""
     settable, fixed = _paths(resource, "")
+    maps = {field.name for field in resource.fields if is_map(field)}
+
+    def names_key(path: str) -> bool:
+        field, _, key = path.partition(".")
+        return field in maps and bool(key)
 
     def check(mask: Any) -> str | None:
         if len(mask.paths) > _MAX_PATHS:
@@ -30,7 +35,7 @@ def mask_check(resource: Descriptor) -> MaskCheck:
                     return '"*" stands for all fields; leave the other paths out'
             elif path in fixed:
                 return f"{show(path)} is not for callers to set; leave it out"
-            elif path not in settable:
+            elif path not in settable and not names_key(path):
                 return f"{show(path)} is no field of {resource.name}"
         return None
 
@@ -56,6 +61,11 @@ def is_fixed(field: FieldDescriptor) -> bool:
     """Whether a field is the server's; what requests say of it is ignored (AIP-203)."""
     fixed = {field_behavior_pb2.OUTPUT_ONLY, field_behavior_pb2.IDENTIFIER}
     return bool(fixed & behaviors(field))
+
+
+def is_map(field: FieldDescriptor) -> bool:
+    """Whether a field is a map, whose keys a mask may name one by one (AIP-161)."""
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
 def _paths(message: Descriptor, prefix: str) -> tuple[set[str], set[str]]:

@@ -47,6 +47,10 @@ class Rule:
     not_negative: bool = False
     """Of a length."""
     max_items: int = 1_000
+    key_pattern: str = ""
+    """Of the keys of a map; the rest is asked of its values."""
+    key_words: str = ""
+    """The same for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,13 @@ class MessageRule:
 BY_NAME: dict[str, Rule] = {
     "display_name": Rule(max_length=200),
     "etag": Rule(max_length=128),
+    "external_ids": Rule(
+        max_length=200,
+        printable=True,
+        max_items=20,
+        key_pattern=r"[a-z][a-z0-9_.-]{0,63}",
+        key_words="1 to 64 of a-z, 0-9, _, . and -, beginning with a letter",
+    ),
     "page_size": Rule(minimum=0),  # More than 1000 is cut to 1000, as AIP-158 has it.
     "filter": Rule(max_length=2_000, multiline=True),
     "order_by": Rule(max_length=500),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -124,6 +125,32 @@ def well_known_step(kind: Descriptor, rule: Rule) -> Step:
         problem = check(message)
         if problem:
             found.add(path, problem)
+
+    return step
+
+
+def map_step(field: FieldDescriptor) -> Step:
+    """For a map of texts to texts."""
+    name, rule, entry = field.name, rule_of(field.full_name), field.message_type
+    kinds = {each.type for each in entry.fields} if entry else set()
+    if kinds != {FieldDescriptor.TYPE_STRING} or not rule.key_pattern:
+        raise TypeError(
+            f"{field.full_name}: a map of texts is checked by a rule with a key_pattern"
+        )
+    is_key = re.compile(rule.key_pattern, re.ASCII).fullmatch
+    check = value_checks.string_check(rule, None)
+
+    def step(message: Any, prefix: str, found: Violations) -> None:
+        entries = getattr(message, name)
+        if len(entries) > rule.max_items:
+            found.add(prefix + name, f"{len(entries):,} keys, and at most {rule.max_items:,} fit")
+            return
+        for key in sorted(entries):
+            if not is_key(key):
+                shown = value_checks.show(key)
+                found.add(prefix + name, f"{shown} is no key: it must be {rule.key_words}")
+            elif problem := check(entries[key]) if entries[key].strip() else "must not be empty":
+                found.add(f"{prefix}{name}.{key}", problem)
 
     return step
 

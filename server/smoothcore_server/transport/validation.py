@@ -17,6 +17,7 @@ from smoothcore_server.transport import value_checks
 from smoothcore_server.transport.field_masks import (
     behaviors,
     is_fixed,
+    is_map,
     mask_check,
     masked_fields,
 )
@@ -26,6 +27,7 @@ from smoothcore_server.transport.steps import (
     Step,
     Violations,
     length_step,
+    map_step,
     oneof_step,
     pattern_for,
     present_step,
@@ -122,10 +124,10 @@ class _Compiler:
     def _field(self, field: FieldDescriptor) -> Step | None:
         if is_fixed(field):
             return self._identifier(field)
-        if field.message_type and field.message_type.GetOptions().map_entry:
-            raise TypeError(f"{field.full_name}: there is no check for maps yet")
         if _update_parts(self._message) and field.name in _update_parts(self._message):
             return None  # Looked at together, in one step.
+        if is_map(field):
+            return map_step(field)
         if field.is_repeated:
             return self._repeated(field)
         if field.message_type:

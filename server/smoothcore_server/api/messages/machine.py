@@ -35,6 +35,7 @@ SETTABLE = (
     "minimum_assurance",
     "staleness_limit",
     "wear_band",
+    "external_ids",
 )
 
 
@@ -63,6 +64,7 @@ def to_message(machine: domain.Machine) -> machine_pb2.Machine:
         wear_band=length_message(machine.wear_band),
         table_state=TABLE_STATE.value(machine.table_state),
         table_state_reason=machine.table_state_reason,
+        external_ids=machine.external_ids,
     )
 
 
@@ -87,6 +89,7 @@ def from_message(message: machine_pb2.Machine, machine_id: str = "") -> domain.M
         if message.HasField("staleness_limit")
         else domain.DEFAULT_STALENESS_LIMIT,
         wear_band=length_from(message.wear_band) if message.HasField("wear_band") else None,
+        external_ids=dict(message.external_ids),
     )
 
 

@@ -19,6 +19,7 @@ SETTABLE = (
     "manufacturer",
     "product_id",
     "serial_number",
+    "external_ids",
 )
 _LENGTHS = (
     "diameter",
@@ -49,6 +50,7 @@ def to_message(tool: domain.Tool) -> tool_pb2.Tool:
         serial_number=tool.serial_number,
         condition=CONDITION.value(tool.condition),
         condition_reason=tool.condition_reason,
+        external_ids=tool.external_ids,
     )
 
 
@@ -69,6 +71,7 @@ def from_message(message: tool_pb2.Tool, tool_id: str = "") -> domain.Tool:
         manufacturer=message.manufacturer,
         product_id=message.product_id,
         serial_number=message.serial_number,
+        external_ids=dict(message.external_ids),
     )
 
 
