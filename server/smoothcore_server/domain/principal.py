@@ -61,7 +61,9 @@ class ApiKey:
 
     id: str
     display_name: str
-    permissions: frozenset[str]
+    permissions: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+    """Ids of roles; it may do what they and its own permissions allow."""
     machines: frozenset[str] = frozenset()
     client: str = ""
     expire_time: datetime | None = None

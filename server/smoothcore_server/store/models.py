@@ -326,6 +326,7 @@ api_key = Table(
     *_meta(),
     _text("display_name"),
     Column("permissions", JSON, nullable=False),
+    Column("roles", JSON, nullable=False),
     Column("machines", JSON, nullable=False),
     _text("client"),
     Column("expire_time", UtcDateTime),
@@ -334,6 +335,67 @@ api_key = Table(
     _of_organization(),
     # A credential is looked up by its id alone: it says which organization it belongs to.
     Index("uq_api_key_id", "id", unique=True),
+)
+
+role = Table(
+    "role",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    *_meta(),
+    _text("display_name"),
+    _text("description"),
+    Column("permissions", JSON, nullable=False),
+    _of_organization(),
+)
+
+# "user" is a reserved word in SQL.
+user_account = Table(
+    "user_account",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    *_meta(),
+    Column("roles", JSON, nullable=False),
+    Column("machines", JSON, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("password_time", UtcDateTime),
+    Column("sessions_valid_after", UtcDateTime),
+    Column("erase_time", UtcDateTime),
+    _of_organization(),
+)
+
+
+def _of_user() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["organization_id", "user_id"],
+        ["user_account.organization_id", "user_account.id"],
+        ondelete="CASCADE",
+    )
+
+
+# Who a user is. Beside the account, so that the log's images do not hold it and it can be erased.
+person = Table(
+    "person",
+    metadata,
+    _key("organization_id"),
+    _key("user_id"),
+    _text("email"),
+    # Case-folded: two users cannot share an address that mail would take for the same.
+    _text("email_key"),
+    _text("display_name"),
+    _of_user(),
+    Index("uq_person_email", "organization_id", "email_key", unique=True),
+)
+
+# Beside the account, so that no read of a user can show it.
+user_secret = Table(
+    "user_secret",
+    metadata,
+    _key("organization_id"),
+    _key("user_id"),
+    _text("password_hash"),
+    _of_user(),
 )
 
 change_set = Table(
