@@ -2,6 +2,7 @@
 #
 # Shares of CI's time (2 cores, 15 minutes in all, install included):
 #   install 2 min | verify 2 min | test 6 min
+# Of test, the short robustness runs take 1 min (tests/robustness, both engines).
 
 PY ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ JOBS ?= 2
 CODE := client server migrations tests tools examples bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test verify bench fmt fix proto reference migrate migration lock \
+.PHONY: help install demo serve test robustness verify bench fmt fix proto reference migrate migration lock \
 	publish-contract dist protos-zip wheelhouse interop clean
 
 help: ## Show this.
@@ -39,6 +40,9 @@ serve: $(VENV)/.runtime ## Serve on 127.0.0.1:50051, with data in smooth-data/.
 
 test: $(VENV)/.dev ## Install what tests need, real PostgreSQL included, and run them all.
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+
+robustness: $(VENV)/.dev ## Break servers, networks and databases for long under load: seed=, seeds=3, duration=60, engine=both.
+	$(BIN)/python -m tests.robustness $(foreach option,seed seeds duration engine,$(if $($(option)),--$(option) $($(option))))
 
 verify: $(VENV)/.dev ## Format, lint, types, layers, contract, generated code, migrations.
 	$(BIN)/ruff format --check $(CODE)

@@ -21,7 +21,7 @@ from smoothcore_server.store import postgres
 from smoothcore_server.store.postgres import PostgresEngine
 from smoothcore_server.store.store import Committed, Store
 from tests.contract.conftest import Open
-from tests.contract.proxy import CutAt, Proxy, proxy_to
+from tests.contract.proxy import CommitProxy, CutAt
 from tests.contract.shop import (
     ORGANIZATION,
     add_tool,
@@ -38,6 +38,7 @@ from tests.contract.shop import (
     write,
 )
 from tests.support.postgres import PostgresServer
+from tests.support.proxy import serving
 
 LOCK = f"SELECT 1 FROM organization WHERE id = '{ORGANIZATION}' FOR UPDATE"
 GATE = 4711
@@ -324,16 +325,16 @@ async def test_a_server_whose_connections_are_all_taken_is_unavailable(
 
 
 @pytest.fixture
-async def proxy(url: str) -> AsyncIterator[Proxy]:
+async def proxy(url: str) -> AsyncIterator[CommitProxy]:
     """A proxy between the store and the server."""
     port = make_url(url).port
     assert port is not None
-    async with proxy_to(port) as made:
+    async with serving(CommitProxy(port)) as made:
         yield made
 
 
 @pytest.fixture
-async def proxied(open_database: Open, url: str, proxy: Proxy) -> Store:
+async def proxied(open_database: Open, url: str, proxy: CommitProxy) -> Store:
     """A store behind the proxy."""
     through = make_url(url).set(port=proxy.port).render_as_string(hide_password=False)
     database = await open_database(database_url=through)
@@ -342,7 +343,7 @@ async def proxied(open_database: Open, url: str, proxy: Proxy) -> Store:
 
 
 async def test_a_commit_that_was_done_but_whose_reply_was_lost_succeeds(
-    proxied: Store, proxy: Proxy
+    proxied: Store, proxy: CommitProxy
 ) -> None:
     before = await head(proxied)
     for number in range(3):
@@ -355,7 +356,7 @@ async def test_a_commit_that_was_done_but_whose_reply_was_lost_succeeds(
 
 
 async def test_a_commit_that_never_reached_the_server_is_unavailable_and_left_nothing(
-    proxied: Store, proxy: Proxy
+    proxied: Store, proxy: CommitProxy
 ) -> None:
     before = await head(proxied)
     for _ in range(3):
@@ -391,7 +392,7 @@ async def two_wait(connection: asyncpg.Connection[Any]) -> bool:
 
 
 async def test_a_commit_that_still_runs_when_its_connection_is_cut_is_waited_for(
-    proxied: Store, proxy: Proxy, url: str
+    proxied: Store, proxy: CommitProxy, url: str
 ) -> None:
     before = await head(proxied)
     async with session(url) as gate:
@@ -407,7 +408,7 @@ async def test_a_commit_that_still_runs_when_its_connection_is_cut_is_waited_for
 
 
 async def test_what_cannot_be_looked_up_is_unavailable_and_its_repeat_gives_the_answer(
-    proxied: Store, proxy: Proxy, url: str, database_settings: dict[str, Any]
+    proxied: Store, proxy: CommitProxy, url: str, database_settings: dict[str, Any]
 ) -> None:
     async with session(url) as gate:
         await gate_commits(gate)
@@ -429,7 +430,9 @@ async def test_what_cannot_be_looked_up_is_unavailable_and_its_repeat_gives_the_
 
 
 @pytest.fixture
-async def hasty(url: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+async def hasty(
+    url: str, proxy: CommitProxy, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Store]:
     """A store behind the proxy that soon gives up on a server that does not answer."""
     monkeypatch.setattr(postgres, "GRACE_S", 0.5)
     through = make_url(url).set(port=proxy.port, drivername="postgresql+asyncpg")
@@ -444,7 +447,7 @@ async def hasty(url: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Asyn
 
 
 async def test_a_network_that_swallows_everything_is_unavailable_and_costs_no_connection(
-    hasty: Store, proxy: Proxy
+    hasty: Store, proxy: CommitProxy
 ) -> None:
     await insist(hasty, "before")
     proxy.silent.set()
@@ -458,7 +461,7 @@ async def test_a_network_that_swallows_everything_is_unavailable_and_costs_no_co
 
 
 async def test_a_commit_whose_reply_never_comes_is_answered_as_what_it_was(
-    hasty: Store, proxy: Proxy
+    hasty: Store, proxy: CommitProxy
 ) -> None:
     before = await head(hasty)
     proxy.cut_at = CutAt.MUTE

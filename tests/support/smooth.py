@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,16 @@ class Caller:
     ``await caller.tools.GetTool(request)``; errors are grpc.aio.AioRpcError.
     """
 
-    def __init__(self, address: str, token: str = "") -> None:
+    def __init__(
+        self, address: str, token: str = "", options: Sequence[tuple[str, int]] = ()
+    ) -> None:
         self.address = address
         self.token = token
         interceptors: list[Any] = [_Unary(token), _Stream(token), _Upload(token)] if token else []
         # A channel of its own: grpc shares connections between equal channels otherwise.
-        options = [("grpc.use_local_subchannel_pool", 1)]
+        own = ("grpc.use_local_subchannel_pool", 1)
         self.channel = grpc.aio.insecure_channel(
-            address, options=options, interceptors=interceptors
+            address, options=[own, *options], interceptors=interceptors
         )
         self.auth = auth_service_pb2_grpc.AuthServiceStub(self.channel)
         self.identity = identity_service_pb2_grpc.IdentityServiceStub(self.channel)
@@ -136,10 +138,15 @@ class ServerProcess:
     """`smoothd serve` in a process of its own: to be killed, stopped, and started again."""
 
     def __init__(
-        self, data_dir: Path, *arguments: str, environment: Mapping[str, str] | None = None
+        self,
+        data_dir: Path,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("smoothcore_server",),
     ) -> None:
+        """``program``: a module that does as `smoothd`, and what comes before its arguments."""
         variables = {"SMOOTHD_METRICS_LISTEN": "", **os.environ, **(environment or {})}
-        command = [sys.executable, "-m", "smoothcore_server", "serve", "--data-dir", str(data_dir)]
+        command = [sys.executable, "-m", *program, "serve", "--data-dir", str(data_dir)]
         if "--listen" not in arguments:
             command += ["--listen", "127.0.0.1:0"]
         self.data_dir = data_dir

@@ -19,7 +19,7 @@ from smoothcore_server.domain.principal import Principal
 from smoothcore_server.feed.ring import Ring
 from smoothcore_server.feed.tailer import Feed
 from smoothcore_server.feed.tokens import OTHER_HISTORY, Position, ResumeTokens, foreign
-from smoothcore_server.store import change_log
+from smoothcore_server.store import change_log, failpoints
 from smoothcore_server.store.change_log import GENESIS
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Reader
@@ -103,6 +103,7 @@ class Watch:
         return position_behind(found[-1]) if found else position
 
     async def _send(self, raw: bytes) -> None:
+        failpoints.hit("before_stream_write")
         await self._write(raw)
         self._progress_due = _now() + self._interval_s
 

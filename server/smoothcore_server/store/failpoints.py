@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import signal
 
-PLACES = (
+WRITE_PLACES = (
     "after_organization_lock",
     "after_writes",
     "before_commit",
     "after_commit_before_reply",
 )
+"""Every write comes by these, in this order."""
+PLACES = (*WRITE_PLACES, "before_stream_write")
 
 
 def _configured() -> dict[str, int]:

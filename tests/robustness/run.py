@@ -1,0 +1,224 @@
+"""One run: servers, writers, watchers and faults; then peace, the truth, and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.feed.following import listed
+from tests.feed.postgres_process import PostgresProcess
+from tests.feed.writing import create_machine
+from tests.robustness.checker import Violation, check
+from tests.robustness.cluster import PRODUCT, Cluster, running
+from tests.robustness.digests import logged
+from tests.robustness.faults import Faults
+from tests.robustness.history import History, Received, Unreached, Write, now
+from tests.robustness.operations import MACHINES, MILL_TOOLS
+from tests.robustness.starts import STARTS, Bookmarks, head_place
+from tests.robustness.views import VIEWS
+from tests.robustness.watchers import Watcher
+from tests.robustness.writers import Writer
+from tests.support.furnished import furnish
+
+WRITERS = 16
+SERVERS = {"sqlite": 1, "postgresql": 2}
+PATIENCE_S = 15.0
+"""How long watches that are left in peace may take to come to the head."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run."""
+
+    engine: str
+    seed: int
+    duration_s: float
+    """Of the faults; a run takes a few seconds more."""
+    kills: int = 0
+    """So many servers have to be killed, even if it takes up to four times as long."""
+    pause_s: float = 0.05
+    """Between two writes of a writer, on average."""
+    has_faults: bool = True
+    program: Sequence[str] = PRODUCT
+
+    @property
+    def name(self) -> str:
+        """Says all that chance depends on."""
+        return f"{self.engine}-{self.seed}"
+
+
+@dataclass
+class Outcome:
+    """What came of a run."""
+
+    plan: Plan
+    violations: list[Violation]
+    history: History
+    faults: Counter[str]
+    kept: Path | None = None
+
+    def __str__(self) -> str:
+        writes = Counter(write.outcome for write in self.history.of(Write))
+        messages = sum(1 for _ in self.history.of(Received))
+        faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
+        codes = Counter(code for write in self.history.of(Write) for code in write.codes)
+        lines = [
+            f"{self.plan.engine}, seed {self.plan.seed}: writes {dict(writes)}, "
+            f"{messages} messages; faults: {faults or 'none'}; codes: {dict(codes)}"
+        ]
+        if self.violations:
+            lines += [f"  {violation}" for violation in self.violations[:20]]
+            lines.append(f"  {len(self.violations)} violations; the history is kept: {self.kept}")
+        return "\n".join(lines)
+
+
+@dataclass
+class _Crowd:
+    """All clients of a run."""
+
+    writers: list[Writer]
+    watchers: list[Watcher] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+
+async def run(plan: Plan, keep_in: Path) -> Outcome:
+    """Run a plan; a history that breaks a promise is kept in a folder."""
+    history = History()
+    with tempfile.TemporaryDirectory(prefix="robustness-") as folder:
+        async with _postgres(plan) as postgres:
+            cluster = Cluster(
+                Path(folder),
+                history,
+                plan.name,
+                database_url=postgres.url if postgres else "",
+                program=plan.program,
+                kills=plan.has_faults,
+            )
+            async with running(cluster, SERVERS[plan.engine]):
+                await _play(plan, cluster, postgres)
+        outcome = Outcome(plan, check(history), history, cluster.faults)
+        if outcome.violations:
+            outcome.kept = _keep(outcome, keep_in, Path(folder))
+    return outcome
+
+
+@contextlib.asynccontextmanager
+async def _postgres(plan: Plan) -> AsyncIterator[PostgresProcess | None]:
+    if plan.engine == "sqlite":
+        yield None
+        return
+    postgres = await asyncio.to_thread(PostgresProcess)
+    try:
+        yield postgres
+    finally:
+        await asyncio.to_thread(postgres.stop)
+
+
+async def _play(plan: Plan, cluster: Cluster, postgres: PostgresProcess | None) -> None:
+    admin = cluster.caller("admin", 0)
+    first = await head_place(admin)
+    await furnish(admin, MILL_TOOLS)
+    for number in range(MACHINES):
+        await create_machine(admin, f"m{number}")
+    bookmarks = Bookmarks(random.Random(f"bookmarks {plan.name}"), first)
+    crowd = _Crowd(
+        [Writer(number, cluster, cluster.history, plan.name) for number in range(WRITERS)]
+    )
+    try:
+        await _under_faults(plan, cluster, crowd, bookmarks, postgres)
+        await _in_peace(cluster, crowd)
+    finally:
+        for task in crowd.tasks:
+            task.cancel()
+        await asyncio.gather(*crowd.tasks, return_exceptions=True)
+    await _truth(cluster)
+
+
+async def _under_faults(
+    plan: Plan,
+    cluster: Cluster,
+    crowd: _Crowd,
+    bookmarks: Bookmarks,
+    postgres: PostgresProcess | None,
+) -> None:
+    """Everybody at once, for the time of the plan; watchers join all the time."""
+    ending = asyncio.Event()
+    keepers = [asyncio.create_task(member.keep()) for member in cluster.members]
+    crowd.tasks += keepers
+    writing = [asyncio.create_task(writer.run(ending, plan.pause_s)) for writer in crowd.writers]
+    acting = [asyncio.create_task(Faults(cluster, postgres, plan.name).run(ending))]
+    joining = asyncio.create_task(_join(plan, cluster, crowd, bookmarks, ending))
+    await asyncio.sleep(plan.duration_s)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(3 * plan.duration_s):
+            while cluster.kill_count < plan.kills:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+    ending.set()
+    cluster.kills = False
+    await asyncio.gather(*writing, *(acting if plan.has_faults else []), joining)
+    for task in acting:
+        task.cancel()
+
+
+async def _join(
+    plan: Plan, cluster: Cluster, crowd: _Crowd, bookmarks: Bookmarks, ending: asyncio.Event
+) -> None:
+    """Each view from each start point; the order is drawn."""
+    pairs = [(view, start) for view in VIEWS for start in STARTS]
+    random.Random(f"joining {plan.name}").shuffle(pairs)
+    for number, (view, start) in enumerate(pairs):
+        watcher = Watcher(number, view, start, cluster, cluster.history, bookmarks, plan.name)
+        crowd.watchers.append(watcher)
+        crowd.tasks.append(asyncio.create_task(watcher.run()))
+        if not ending.is_set():
+            await asyncio.sleep(plan.duration_s / len(pairs) / 2)
+
+
+async def _in_peace(cluster: Cluster, crowd: _Crowd) -> None:
+    """All servers run, nothing is written: every watch has to come to the head."""
+    for watcher in crowd.watchers:
+        watcher.is_settling = True
+    head = await _head(cluster)
+    waits = [asyncio.create_task(watcher.until(head)) for watcher in crowd.watchers]
+    await asyncio.wait(waits, timeout=PATIENCE_S)
+    for watcher, wait in zip(crowd.watchers, waits, strict=True):
+        if not wait.done():
+            wait.cancel()
+            cluster.history.add(
+                Unreached(watcher.number, watcher.view.name, head, watcher.reached, now())
+            )
+
+
+async def _head(cluster: Cluster) -> int:
+    """The head, once a server answers."""
+    for attempt in range(100):
+        try:
+            return (await head_place(cluster.caller("admin", attempt))).revision
+        except Exception:
+            await asyncio.sleep(0.2)
+    raise RuntimeError("no server has come back")
+
+
+async def _truth(cluster: Cluster) -> None:
+    """What the log holds for each view."""
+    caller = cluster.caller("admin", 0)
+    for view in VIEWS:
+        for change_set in await listed(caller, types=view.types, parent=view.parent):
+            cluster.history.add(logged(view.name, change_set))
+
+
+def _keep(outcome: Outcome, keep_in: Path, folder: Path) -> Path:
+    """Write the history down, with the logs of the servers beside it."""
+    kept = keep_in / outcome.plan.name
+    kept.mkdir(parents=True, exist_ok=True)
+    for log in folder.glob("*.log"):
+        (kept / log.name).write_bytes(log.read_bytes())
+    path = kept / "history.jsonl"
+    outcome.history.save(path, engine=outcome.plan.engine, seed=outcome.plan.seed)
+    return path

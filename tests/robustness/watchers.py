@@ -1,0 +1,129 @@
+"""Watchers: each follows the log from a start point, and goes on by its last token."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+
+import grpc
+
+from smoothcore.v1 import change_service_pb2
+from tests.robustness.cluster import Cluster
+from tests.robustness.digests import changes_of
+from tests.robustness.history import Ended, History, Opened, Received, now
+from tests.robustness.starts import STARTS, Bookmarks, Place
+from tests.robustness.statuses import code_of
+from tests.robustness.streams import Stream
+from tests.robustness.views import View
+
+SILENCE_S = 4.0
+"""Progress is due much earlier: a stream that is silent for so long is given up."""
+Response = change_service_pb2.WatchChangesResponse
+_streams = itertools.count(1)
+
+
+class Watcher:
+    """A client that watches."""
+
+    def __init__(
+        self,
+        number: int,
+        view: View,
+        start: str,
+        cluster: Cluster,
+        history: History,
+        bookmarks: Bookmarks,
+        seed: str,
+    ) -> None:
+        self.number = number
+        self.view = view
+        self.reached = -1
+        """All up to here has come."""
+        self.is_settling = False
+        """Set it at the end: from then on this watcher does nothing of its own accord."""
+        self.moved = asyncio.Event()
+        self._start = start
+        self._cluster = cluster
+        self._history = history
+        self._bookmarks = bookmarks
+        self._chance = random.Random(f"watcher {number} {seed}")
+        self._server = number
+        self._place: Place | None = None
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            try:
+                await self._one_stream()
+            except grpc.aio.AioRpcError:
+                # The list that the watch was to start from has failed.
+                await asyncio.sleep(0.1)
+
+    async def _one_stream(self) -> None:
+        caller = self._cluster.caller(f"watcher {self.number}", self._server)
+        start = "resumed"
+        if self._place is None:
+            start = self._start
+            self._place = await STARTS[start](caller, self.view, self._bookmarks)
+        stream = Stream(next(_streams), self.number, self.view.name, self._place.revision)
+        self._history.add(
+            Opened(stream.number, self.number, stream.view, start, stream.behind, now())
+        )
+        request = change_service_pb2.WatchChangesRequest(
+            types=self.view.types, parent=self.view.parent, resume_token=self._place.token
+        )
+        call = caller.changes.WatchChanges(request)
+        code = ""
+        try:
+            await self._read(call, stream)
+        except grpc.aio.AioRpcError as error:
+            code = code_of(error)
+        finally:
+            call.cancel()
+            self._history.add(Ended(stream.number, code, now()))
+        self._server += self._chance.choice((0, 1))
+        await asyncio.sleep(self._chance.uniform(0.01, 0.2))
+        await self._cluster.patience(self._server)
+
+    async def _read(self, call: object, stream: Stream) -> None:
+        """Read until the stream ends, or this watcher has had enough of it."""
+        patience = self._chance.choice((5, 50, 1_000_000))
+        while self.is_settling or len(stream.messages) < patience:
+            try:
+                async with asyncio.timeout(SILENCE_S):
+                    message = await call.read()  # type: ignore[attr-defined]
+            except TimeoutError:
+                return
+            if not isinstance(message, Response):
+                return
+            self._take(message, stream)
+            if self._chance.random() < 0.05 and not self.is_settling:
+                await asyncio.sleep(self._chance.uniform(0, 0.5))
+
+    def _take(self, message: Response, stream: Stream) -> None:
+        is_progress = message.WhichOneof("message") == "progress"
+        received = Received(
+            stream=stream.number,
+            has_token=bool(message.resume_token),
+            progress=message.progress.revision if is_progress else None,
+            sets=tuple(
+                (each.revision, each.more, changes_of(each)) for each in message.changes.change_sets
+            ),
+            at=now(),
+        )
+        self._history.add(received)
+        stream.feed(received)
+        if stream.end < 0:
+            return
+        self._place = Place(stream.end, message.resume_token)
+        self.reached = stream.end
+        self.moved.set()
+        if self._chance.random() < 0.1:
+            self._bookmarks.add(self.view, self._place)
+
+    async def until(self, revision: int) -> None:
+        """Wait until all up to a revision has come."""
+        while self.reached < revision:
+            self.moved.clear()
+            await self.moved.wait()
