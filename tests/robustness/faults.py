@@ -25,7 +25,7 @@ class Faults:
     async def run(self, ending: asyncio.Event) -> None:
         """Do one fault after the other until told to end; each one is healed."""
         while not ending.is_set():
-            await asyncio.sleep(self._chance.uniform(0.3, 1.0))
+            await asyncio.sleep(self._chance.uniform(0.5, 1.5))
             name, act = self._draw()
             member = self._chance.choice(self._cluster.members)
             self._cluster.note(name, member)
@@ -69,7 +69,7 @@ class Faults:
     async def _stall_and_cut(self, member: Member) -> None:
         """What was held back never comes."""
         member.proxy.stall()
-        await asyncio.sleep(self._chance.uniform(0.3, 1.0))
+        await asyncio.sleep(self._chance.uniform(0.5, 1.5))
         member.proxy.cut()
         member.proxy.flow()
 
@@ -85,7 +85,7 @@ class Faults:
     async def _stall_database(self, member: Member) -> None:
         assert member.database is not None
         member.database.stall()
-        await asyncio.sleep(self._chance.uniform(0.3, 1.0))
+        await asyncio.sleep(self._chance.uniform(0.5, 1.5))
         member.database.flow()
 
     async def _restart_database(self, member: Member) -> None:
