@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from smoothcore_server.app.bindings import Bind, bind_tools
 from smoothcore_server.app.jobs import activate_job
+from smoothcore_server.app.program_pins import pin_program_tools
 from smoothcore_server.app.tool_table import Push, push_table
 from smoothcore_server.bootstrap import Database
 from smoothcore_server.config import Settings
@@ -191,6 +192,7 @@ def _furnish(tx: Transaction) -> None:
     tx.programs.insert(_program())
     job = tx.jobs.insert(Job("op10", MACHINE, PROGRAM))
     activate_job(tx, MACHINE, job.id, "")
+    pin_program_tools(tx, MACHINE, PROGRAM)
 
 
 async def furnish(store: Store) -> None:

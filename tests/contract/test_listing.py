@@ -33,6 +33,7 @@ from smoothcore.v1 import (
     job_pb2,
     machine_pb2,
     program_pb2,
+    program_pin_pb2,
     tool_pb2,
     tool_table_entry_pb2,
 )
@@ -73,6 +74,7 @@ LISTED: dict[ResourceType, tuple[Any, str]] = {
     ResourceType.TOOL: (tool_pb2.Tool, "tools"),
     ResourceType.BINDING: (binding_pb2.Binding, "bindings"),
     ResourceType.PROGRAM: (program_pb2.Program, "programs"),
+    ResourceType.PROGRAM_PIN: (program_pin_pb2.ProgramPin, "program_pins"),
     ResourceType.JOB: (job_pb2.Job, "jobs"),
     ResourceType.API_KEY: (api_key_pb2.ApiKey, "api_keys"),
 }
@@ -473,6 +475,7 @@ ENTRY = f"machines/{MACHINE}/toolTableEntries"
         (nouns.BINDING, 'NOT end_time > "0001-01-01T00:00:00Z"', ["tool-1", "tool-2"]),
         (nouns.PROGRAM, "unit_state = STATED length_unit = MILLIMETER", [PROGRAM]),
         (nouns.PROGRAM, 'program_number = "" size_bytes = 100 display_name:PART', [PROGRAM]),
+        (nouns.PROGRAM_PIN, f"program = programs/{PROGRAM}", [PROGRAM]),
         (nouns.JOB, f"program = programs/{PROGRAM} state = ACTIVE", ["op10"]),
         (nouns.JOB, 'activate_time > "2020-01-01T00:00:00+02:00"', ["op10"]),
     ],
@@ -486,7 +489,11 @@ async def test_resources_are_found_by_what_their_messages_show(
             Listing.parse(noun, filter_text)
         return
     found = await listed(store, noun, filter_text)
-    own = {nouns.TOOL_TABLE_ENTRY.cls: "address", nouns.BINDING.cls: "tool_id"}
+    own = {
+        nouns.TOOL_TABLE_ENTRY.cls: "address",
+        nouns.BINDING.cls: "tool_id",
+        nouns.PROGRAM_PIN.cls: "program_id",
+    }
     assert [getattr(each, own.get(noun.cls, "id")) for each in found] == expected
 
 
@@ -529,7 +536,7 @@ def example_of(field: Field) -> str:
         return f"{field.prefix}_{field.choices[-1]}"
     if field.kind == "resource name":
         for name in ("tools/x", "machines/x", "programs/x", "apiKeys/x"):
-            for end in ("", "/toolTableEntries/x~2F1", "/jobs/x", "/bindings/x"):
+            for end in ("", "/toolTableEntries/x~2F1", "/jobs/x", "/bindings/x", "/programPins/x"):
                 try:
                     field.condition(Operator.EQUAL, name + end)
                 except ValueError:

@@ -21,6 +21,7 @@ from smoothcore_server.domain.length import Length, LengthUnit
 from smoothcore_server.domain.machine import Machine
 from smoothcore_server.domain.principal import ApiKey
 from smoothcore_server.domain.program import Program
+from smoothcore_server.domain.program_pin import ProgramPin
 from smoothcore_server.domain.readiness import Readiness
 from smoothcore_server.domain.tool import Tool, ToolGeometry
 from smoothcore_server.domain.tool_table import Registers, ToolTableEntry
@@ -91,6 +92,12 @@ CASES = {
         {"id": "b-9", "machine_id": MACHINE, "address": "5", "tool_id": "t-9"},
     ),
     "program": Case("programs", Program, ("b" * 64,), {"id": "b" * 64}),
+    "program pin": Case(
+        "program_pins",
+        ProgramPin,
+        (MACHINE, PROGRAM),
+        {"machine_id": MACHINE, "program_id": PROGRAM},
+    ),
     "job": Case("jobs", Job, (MACHINE, "j-9"), JOB_FIELDS | {"id": "j-9"}),
     "readiness": Case("readiness", Readiness, (MACHINE,), {"machine_id": MACHINE}),
     "api key": Case(

@@ -28,6 +28,7 @@ from tests.support.requests import (
     create_machine,
     create_tool,
     head,
+    pin,
     push_file,
     push_rows,
     refused,
@@ -133,6 +134,14 @@ async def test_every_kind_of_write_answers_a_repeat_with_its_first_answer(
             job_service_pb2.EndJobRequest(name="machines/mill-1/jobs/op10", request_id="r"),
         ),
     ]
+    unpin = program_service_pb2.UnpinProgramToolsRequest(
+        name=f"machines/mill-1/programPins/{program.name.removeprefix('programs/')}",
+        request_id="r",
+    )
+    steps += [
+        (caller.programs.PinProgramTools, pin(program.name, request_id="r")),
+        (caller.programs.UnpinProgramTools, unpin),
+    ]
     answers = [await call(request) for call, request in steps]
     bound = answers[4].name
     unbind = binding_service_pb2.UnbindToolRequest(name=bound, request_id="r")
@@ -206,14 +215,16 @@ async def full(caller_on_each: Caller) -> Caller:
     for index in range(7):
         await caller.machines.CreateMachine(create_machine(f"m-{index}"))
         await caller.identity.CreateApiKey(create_key("tools.read"))
-    program = await send_program(caller)
+    programs = [(await send_program(caller)).name]
     for index in range(6):
-        await send_program(caller, b"T%d M6\n" % index)
+        programs.append((await send_program(caller, b"T%d M6\n" % (index + 1))).name)
     rows = [row(str(index), str(index)) for index in range(1, 8)]
     await caller.machines.PushToolTable(push_rows(*rows, machine="machines/m-0"))
     for index in range(7):
         await caller.bindings.BindTool(bind(str(index + 1), machine="machines/m-0"))
-        await caller.jobs.CreateJob(create_job(program.name, machine="machines/m-0"))
+        await caller.jobs.CreateJob(create_job(programs[0], machine="machines/m-0"))
+    for program in programs:
+        await caller.programs.PinProgramTools(pin(program, "machines/m-0"))
     return caller
 
 
@@ -233,6 +244,11 @@ async def test_pages_walk_every_list_to_its_end_without_a_gap_or_a_repeat(full: 
             "bindings",
         ),
         (full.programs.ListPrograms, program_service_pb2.ListProgramsRequest(), "programs"),
+        (
+            full.programs.ListProgramPins,
+            program_service_pb2.ListProgramPinsRequest(parent=parent),
+            "program_pins",
+        ),
         (full.jobs.ListJobs, job_service_pb2.ListJobsRequest(parent=parent), "jobs"),
         (full.identity.ListApiKeys, identity_service_pb2.ListApiKeysRequest(), "api_keys"),
         (full.changes.ListChanges, change_service_pb2.ListChangesRequest(), "change_sets"),

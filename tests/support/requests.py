@@ -315,6 +315,13 @@ async def send_program(caller: Caller, content: bytes = PROGRAM) -> program_pb2.
     return await caller.programs.UploadProgram(_each(upload(content)))
 
 
+def pin(
+    program: str, machine: str = "machines/mill-1", **fields: Any
+) -> program_service_pb2.PinProgramToolsRequest:
+    """A request to pin to a program what is bound now."""
+    return program_service_pb2.PinProgramToolsRequest(parent=machine, program=program, **fields)
+
+
 def create_job(
     program: str, job_id: str = "", machine: str = "machines/mill-1"
 ) -> job_service_pb2.CreateJobRequest:
@@ -385,6 +392,7 @@ class World:
     free_tool: str = ""
     binding: str = ""
     program: str = ""
+    pin: str = ""
     job: str = ""
     active_job: str = ""
     key: str = ""
@@ -409,6 +417,8 @@ async def make_world(caller: Caller, mark: str) -> World:
     world.free_tool = (await caller.tools.CreateTool(create_tool(f"{mark}-2"))).name
     world.binding = (await caller.bindings.BindTool(bind("1", world.tool, world.machine))).name
     world.program = (await send_program(caller, world.content)).name
+    await caller.bindings.BindTool(bind("2", machine=world.machine))
+    world.pin = (await caller.programs.PinProgramTools(pin(world.program, world.machine))).name
     for job_id in ("active", "planned"):
         job = await caller.jobs.CreateJob(
             create_job(world.program, f"{mark}-{job_id}", world.machine)
@@ -427,6 +437,7 @@ async def make_world(caller: Caller, mark: str) -> World:
         world.free_tool,
         world.binding,
         world.program,
+        world.pin,
         world.job,
         world.active_job,
         world.key,
@@ -483,7 +494,15 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
             update_mask=FieldMask(paths=["display_name"]),
         ),
         "ProgramService.GetProgram": program_service_pb2.GetProgramRequest(name=world.program),
+        "ProgramService.GetProgramPin": program_service_pb2.GetProgramPinRequest(name=world.pin),
+        "ProgramService.ListProgramPins": program_service_pb2.ListProgramPinsRequest(
+            parent=world.machine
+        ),
         "ProgramService.ListPrograms": program_service_pb2.ListProgramsRequest(),
+        "ProgramService.PinProgramTools": pin(world.program, world.machine),
+        "ProgramService.UnpinProgramTools": program_service_pb2.UnpinProgramToolsRequest(
+            name=world.pin
+        ),
         "ProgramService.UploadProgram": upload(b"T1 M6\n"),
         "ToolService.BatchCreateTools": tool_service_pb2.BatchCreateToolsRequest(
             requests=[create_tool()]

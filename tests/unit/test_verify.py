@@ -58,8 +58,15 @@ def in_state(row: ToolTableEntry, state: EntryState, reason: str = "") -> ToolTa
 FIRST_TIME = [
     # pins, call, table, code, reason, assurance
     ({3: "em-6"}, BARE, table(entry("6.35"), bound=tool("6.35")), "OK", None, "IDENTITY"),
-    ({3: "other"}, BARE, table(entry("6.35"), bound=tool("6.35")), "WRONG_TOOL", None, None),
-    ({3: "em-6"}, BARE, table(entry("6.35")), "UNCONFIRMED", None, None),
+    (
+        {3: "other"},
+        BARE,
+        table(entry("6.35"), bound=tool("6.35"), others=(tool(tool_id="other"),)),
+        "WRONG_TOOL",
+        None,
+        None,
+    ),
+    ({3: "em-6"}, BARE, table(entry("6.35"), others=(tool(),)), "UNCONFIRMED", None, None),
     (
         {3: "em-6"},
         BARE,
@@ -176,13 +183,21 @@ def test_another_corner_radius_is_the_wrong_tool_and_an_unknown_one_is_not_compa
 
 
 def test_the_wrong_pinned_tool_says_where_the_right_one_is() -> None:
-    facts = table(entry("6.35"), bound=tool("6.35"))
+    facts = table(entry("6.35"), bound=tool("6.35"), others=(tool("8", tool_id="em-8"),))
     place = "machines/mill-1/toolTableEntries/7"
     program = ProgramFacts(contents(BARE), {3: "em-8"}, {"em-8": place})
     (verdict,) = verify(program, facts, NOW).verdicts
     assert verdict.code is VerdictCode.WRONG_TOOL
     assert place in verdict.message
     assert verdict.next_step.endswith("smooth bind mill-1 T3 em-8")
+
+
+def test_a_pinned_tool_that_is_gone_is_never_ok_and_is_to_be_pinned_anew() -> None:
+    for bound in (tool("6.35"), None):
+        verdict = judge(BARE, table(entry("6.35"), bound=bound), {3: "em-8"})
+        assert verdict.code is VerdictCode.UNVERIFIABLE
+        assert verdict.message == "T3: the program names tools/em-8, which is gone (dangling)"
+        assert verdict.next_step.endswith("then pin its tools again.")
 
 
 @pytest.mark.parametrize("state", [BindingState.SUSPECT, BindingState.DORMANT])

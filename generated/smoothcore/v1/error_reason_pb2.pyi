@@ -118,6 +118,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     "by" names it, "system" and "id" say which. Example: two tools with {"erp": "4711"}. Take it
     from the other one first, or send another.
     """
+    ERROR_REASON_TOOLS_NOT_CONFIRMED: _ErrorReason.ValueType  # 29
+    """FAILED_PRECONDITION: nobody has said, or not for certain, which tools some rows are; metadata
+    "tool_numbers" names them, by comma.
+    Example: PinProgramTools for a program that calls T3 while T3 is bound to no tool. Bind it.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. New values may be added; treat an unknown one by its status code."""
@@ -214,5 +219,10 @@ ERROR_REASON_EXTERNAL_ID_TAKEN: ErrorReason.ValueType  # 27
 """ALREADY_EXISTS: another resource of the same type has this id in this external system; metadata
 "by" names it, "system" and "id" say which. Example: two tools with {"erp": "4711"}. Take it
 from the other one first, or send another.
+"""
+ERROR_REASON_TOOLS_NOT_CONFIRMED: ErrorReason.ValueType  # 29
+"""FAILED_PRECONDITION: nobody has said, or not for certain, which tools some rows are; metadata
+"tool_numbers" names them, by comma.
+Example: PinProgramTools for a program that calls T3 while T3 is bound to no tool. Bind it.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

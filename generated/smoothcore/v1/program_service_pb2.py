@@ -27,9 +27,10 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from smoothcore.v1 import access_pb2 as smoothcore_dot_v1_dot_access__pb2
 from smoothcore.v1 import program_pb2 as smoothcore_dot_v1_dot_program__pb2
+from smoothcore.v1 import program_pin_pb2 as smoothcore_dot_v1_dot_program__pin__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#smoothcore/v1/program_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1bsmoothcore/v1/program.proto\")\n\x0bProgramInfo\x12\x1a\n\x0c\x64isplay_name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"g\n\x14UploadProgramRequest\x12\x30\n\x04info\x18\x01 \x01(\x0b\x32\x1a.smoothcore.v1.ProgramInfoB\x04\xe2\x41\x01\x01H\x00\x12\x15\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x01H\x00\x42\x06\n\x04part\"A\n\x11GetProgramRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Program\"v\n\x13ListProgramsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"o\n\x14ListProgramsResponse\x12(\n\x08programs\x18\x01 \x03(\x0b\x32\x16.smoothcore.v1.Program\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t2\xf3\x02\n\x0eProgramService\x12\x64\n\rUploadProgram\x12#.smoothcore.v1.UploadProgramRequest\x1a\x16.smoothcore.v1.Program\"\x14\xa2\xbb\x18\x10\n\x0eprograms.write(\x01\x12x\n\nGetProgram\x12 .smoothcore.v1.GetProgramRequest\x1a\x16.smoothcore.v1.Program\"0\xa2\xbb\x18\x0f\n\rprograms.read\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=programs/*}\x12\x80\x01\n\x0cListPrograms\x12\".smoothcore.v1.ListProgramsRequest\x1a#.smoothcore.v1.ListProgramsResponse\"\'\xa2\xbb\x18\x0f\n\rprograms.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/programsBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#smoothcore/v1/program_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1bsmoothcore/v1/program.proto\x1a\x1fsmoothcore/v1/program_pin.proto\")\n\x0bProgramInfo\x12\x1a\n\x0c\x64isplay_name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"g\n\x14UploadProgramRequest\x12\x30\n\x04info\x18\x01 \x01(\x0b\x32\x1a.smoothcore.v1.ProgramInfoB\x04\xe2\x41\x01\x01H\x00\x12\x15\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x01H\x00\x42\x06\n\x04part\"A\n\x11GetProgramRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Program\"v\n\x13ListProgramsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"o\n\x14ListProgramsResponse\x12(\n\x08programs\x18\x01 \x03(\x0b\x32\x16.smoothcore.v1.Program\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x93\x01\n\x16PinProgramToolsRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12/\n\x07program\x18\x02 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Program\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"y\n\x18UnpinProgramToolsRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18smoothcore.v1/ProgramPin\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"-\n\x19UnpinProgramToolsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"G\n\x14GetProgramPinRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xe2\x41\x01\x02\xfa\x41\x1a\n\x18smoothcore.v1/ProgramPin\"\xa9\x01\n\x16ListProgramPinsRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"y\n\x17ListProgramPinsResponse\x12/\n\x0cprogram_pins\x18\x01 \x03(\x0b\x32\x19.smoothcore.v1.ProgramPin\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t2\x95\x08\n\x0eProgramService\x12\x64\n\rUploadProgram\x12#.smoothcore.v1.UploadProgramRequest\x1a\x16.smoothcore.v1.Program\"\x14\xa2\xbb\x18\x10\n\x0eprograms.write(\x01\x12x\n\nGetProgram\x12 .smoothcore.v1.GetProgramRequest\x1a\x16.smoothcore.v1.Program\"0\xa2\xbb\x18\x0f\n\rprograms.read\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=programs/*}\x12\x80\x01\n\x0cListPrograms\x12\".smoothcore.v1.ListProgramsRequest\x1a#.smoothcore.v1.ListProgramsResponse\"\'\xa2\xbb\x18\x0f\n\rprograms.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/programs\x12\xa3\x01\n\x0fPinProgramTools\x12%.smoothcore.v1.PinProgramToolsRequest\x1a\x19.smoothcore.v1.ProgramPin\"N\xa2\xbb\x18\x18\n\x0eprograms.write\x12\x06parent\x82\xd3\xe4\x93\x02,\"\'/v1/{parent=machines/*}/programPins:pin:\x01*\x12\xb6\x01\n\x11UnpinProgramTools\x12\'.smoothcore.v1.UnpinProgramToolsRequest\x1a(.smoothcore.v1.UnpinProgramToolsResponse\"N\xa2\xbb\x18\x16\n\x0eprograms.write\x12\x04name\x82\xd3\xe4\x93\x02.\")/v1/{name=machines/*/programPins/*}:unpin:\x01*\x12\x95\x01\n\rGetProgramPin\x12#.smoothcore.v1.GetProgramPinRequest\x1a\x19.smoothcore.v1.ProgramPin\"D\xa2\xbb\x18\x15\n\rprograms.read\x12\x04name\x82\xd3\xe4\x93\x02%\x12#/v1/{name=machines/*/programPins/*}\x12\xa8\x01\n\x0fListProgramPins\x12%.smoothcore.v1.ListProgramPinsRequest\x1a&.smoothcore.v1.ListProgramPinsResponse\"F\xa2\xbb\x18\x17\n\rprograms.read\x12\x06parent\x82\xd3\xe4\x93\x02%\x12#/v1/{parent=machines/*}/programPinsBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,22 +54,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROGRAMSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
   _globals['_LISTPROGRAMSREQUEST'].fields_by_name['order_by']._loaded_options = None
   _globals['_LISTPROGRAMSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
+  _globals['_PINPROGRAMTOOLSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_PINPROGRAMTOOLSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\027\n\025smoothcore.v1/Machine'
+  _globals['_PINPROGRAMTOOLSREQUEST'].fields_by_name['program']._loaded_options = None
+  _globals['_PINPROGRAMTOOLSREQUEST'].fields_by_name['program']._serialized_options = b'\342A\001\002\372A\027\n\025smoothcore.v1/Program'
+  _globals['_PINPROGRAMTOOLSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_PINPROGRAMTOOLSREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_UNPINPROGRAMTOOLSREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_UNPINPROGRAMTOOLSREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\032\n\030smoothcore.v1/ProgramPin'
+  _globals['_UNPINPROGRAMTOOLSREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_UNPINPROGRAMTOOLSREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
+  _globals['_UNPINPROGRAMTOOLSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UNPINPROGRAMTOOLSREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_GETPROGRAMPINREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETPROGRAMPINREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\032\n\030smoothcore.v1/ProgramPin'
+  _globals['_LISTPROGRAMPINSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTPROGRAMPINSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\027\n\025smoothcore.v1/Machine'
+  _globals['_LISTPROGRAMPINSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTPROGRAMPINSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTPROGRAMPINSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTPROGRAMPINSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTPROGRAMPINSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTPROGRAMPINSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTPROGRAMPINSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTPROGRAMPINSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
   _globals['_PROGRAMSERVICE'].methods_by_name['UploadProgram']._loaded_options = None
   _globals['_PROGRAMSERVICE'].methods_by_name['UploadProgram']._serialized_options = b'\242\273\030\020\n\016programs.write'
   _globals['_PROGRAMSERVICE'].methods_by_name['GetProgram']._loaded_options = None
   _globals['_PROGRAMSERVICE'].methods_by_name['GetProgram']._serialized_options = b'\242\273\030\017\n\rprograms.read\202\323\344\223\002\027\022\025/v1/{name=programs/*}'
   _globals['_PROGRAMSERVICE'].methods_by_name['ListPrograms']._loaded_options = None
   _globals['_PROGRAMSERVICE'].methods_by_name['ListPrograms']._serialized_options = b'\242\273\030\017\n\rprograms.read\202\323\344\223\002\016\022\014/v1/programs'
-  _globals['_PROGRAMINFO']._serialized_start=201
-  _globals['_PROGRAMINFO']._serialized_end=242
-  _globals['_UPLOADPROGRAMREQUEST']._serialized_start=244
-  _globals['_UPLOADPROGRAMREQUEST']._serialized_end=347
-  _globals['_GETPROGRAMREQUEST']._serialized_start=349
-  _globals['_GETPROGRAMREQUEST']._serialized_end=414
-  _globals['_LISTPROGRAMSREQUEST']._serialized_start=416
-  _globals['_LISTPROGRAMSREQUEST']._serialized_end=534
-  _globals['_LISTPROGRAMSRESPONSE']._serialized_start=536
-  _globals['_LISTPROGRAMSRESPONSE']._serialized_end=647
-  _globals['_PROGRAMSERVICE']._serialized_start=650
-  _globals['_PROGRAMSERVICE']._serialized_end=1021
+  _globals['_PROGRAMSERVICE'].methods_by_name['PinProgramTools']._loaded_options = None
+  _globals['_PROGRAMSERVICE'].methods_by_name['PinProgramTools']._serialized_options = b'\242\273\030\030\n\016programs.write\022\006parent\202\323\344\223\002,\"\'/v1/{parent=machines/*}/programPins:pin:\001*'
+  _globals['_PROGRAMSERVICE'].methods_by_name['UnpinProgramTools']._loaded_options = None
+  _globals['_PROGRAMSERVICE'].methods_by_name['UnpinProgramTools']._serialized_options = b'\242\273\030\026\n\016programs.write\022\004name\202\323\344\223\002.\")/v1/{name=machines/*/programPins/*}:unpin:\001*'
+  _globals['_PROGRAMSERVICE'].methods_by_name['GetProgramPin']._loaded_options = None
+  _globals['_PROGRAMSERVICE'].methods_by_name['GetProgramPin']._serialized_options = b'\242\273\030\025\n\rprograms.read\022\004name\202\323\344\223\002%\022#/v1/{name=machines/*/programPins/*}'
+  _globals['_PROGRAMSERVICE'].methods_by_name['ListProgramPins']._loaded_options = None
+  _globals['_PROGRAMSERVICE'].methods_by_name['ListProgramPins']._serialized_options = b'\242\273\030\027\n\rprograms.read\022\006parent\202\323\344\223\002%\022#/v1/{parent=machines/*}/programPins'
+  _globals['_PROGRAMINFO']._serialized_start=234
+  _globals['_PROGRAMINFO']._serialized_end=275
+  _globals['_UPLOADPROGRAMREQUEST']._serialized_start=277
+  _globals['_UPLOADPROGRAMREQUEST']._serialized_end=380
+  _globals['_GETPROGRAMREQUEST']._serialized_start=382
+  _globals['_GETPROGRAMREQUEST']._serialized_end=447
+  _globals['_LISTPROGRAMSREQUEST']._serialized_start=449
+  _globals['_LISTPROGRAMSREQUEST']._serialized_end=567
+  _globals['_LISTPROGRAMSRESPONSE']._serialized_start=569
+  _globals['_LISTPROGRAMSRESPONSE']._serialized_end=680
+  _globals['_PINPROGRAMTOOLSREQUEST']._serialized_start=683
+  _globals['_PINPROGRAMTOOLSREQUEST']._serialized_end=830
+  _globals['_UNPINPROGRAMTOOLSREQUEST']._serialized_start=832
+  _globals['_UNPINPROGRAMTOOLSREQUEST']._serialized_end=953
+  _globals['_UNPINPROGRAMTOOLSRESPONSE']._serialized_start=955
+  _globals['_UNPINPROGRAMTOOLSRESPONSE']._serialized_end=1000
+  _globals['_GETPROGRAMPINREQUEST']._serialized_start=1002
+  _globals['_GETPROGRAMPINREQUEST']._serialized_end=1073
+  _globals['_LISTPROGRAMPINSREQUEST']._serialized_start=1076
+  _globals['_LISTPROGRAMPINSREQUEST']._serialized_end=1245
+  _globals['_LISTPROGRAMPINSRESPONSE']._serialized_start=1247
+  _globals['_LISTPROGRAMPINSRESPONSE']._serialized_end=1368
+  _globals['_PROGRAMSERVICE']._serialized_start=1371
+  _globals['_PROGRAMSERVICE']._serialized_end=2416
 # @@protoc_insertion_point(module_scope)

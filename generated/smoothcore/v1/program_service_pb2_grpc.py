@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from smoothcore.v1 import program_pb2 as smoothcore_dot_v1_dot_program__pb2
+from smoothcore.v1 import program_pin_pb2 as smoothcore_dot_v1_dot_program__pin__pb2
 from smoothcore.v1 import program_service_pb2 as smoothcore_dot_v1_dot_program__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -58,6 +59,26 @@ class ProgramServiceStub:
                 request_serializer=smoothcore_dot_v1_dot_program__service__pb2.ListProgramsRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_program__service__pb2.ListProgramsResponse.FromString,
                 _registered_method=True)
+        self.PinProgramTools = channel.unary_unary(
+                '/smoothcore.v1.ProgramService/PinProgramTools',
+                request_serializer=smoothcore_dot_v1_dot_program__service__pb2.PinProgramToolsRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_program__pin__pb2.ProgramPin.FromString,
+                _registered_method=True)
+        self.UnpinProgramTools = channel.unary_unary(
+                '/smoothcore.v1.ProgramService/UnpinProgramTools',
+                request_serializer=smoothcore_dot_v1_dot_program__service__pb2.UnpinProgramToolsRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_program__service__pb2.UnpinProgramToolsResponse.FromString,
+                _registered_method=True)
+        self.GetProgramPin = channel.unary_unary(
+                '/smoothcore.v1.ProgramService/GetProgramPin',
+                request_serializer=smoothcore_dot_v1_dot_program__service__pb2.GetProgramPinRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_program__pin__pb2.ProgramPin.FromString,
+                _registered_method=True)
+        self.ListProgramPins = channel.unary_unary(
+                '/smoothcore.v1.ProgramService/ListProgramPins',
+                request_serializer=smoothcore_dot_v1_dot_program__service__pb2.ListProgramPinsRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_program__service__pb2.ListProgramPinsResponse.FromString,
+                _registered_method=True)
 
 
 class ProgramServiceServicer:
@@ -97,6 +118,44 @@ class ProgramServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PinProgramTools(self, request, context):
+        """Says that what is bound on a machine now is what a program needs there: from then on the program
+        is verified by which tools they are, also where it states nothing of them. Pinning again
+        replaces; pinning the same again changes nothing. Readiness is computed again in the same
+        change set.
+        Returns: NOT_FOUND if the machine or the program does not exist; FAILED_PRECONDITION with
+        TOOLS_NOT_CONFIRMED if a number that the program calls has no confirmed binding (bind it, then
+        pin), with WRONG_STATE if the program calls no tool (there is nothing to pin).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnpinProgramTools(self, request, context):
+        """Takes a pin back. Readiness is computed again in the same change set.
+        Returns: NOT_FOUND if there is none of that name; ABORTED if the etag is not the current one
+        (read, decide, retry).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProgramPin(self, request, context):
+        """Reads a pin.
+        Returns: NOT_FOUND if there is none of that name (check it with ListProgramPins).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProgramPins(self, request, context):
+        """Lists the pins of a machine, oldest first.
+        Returns: NOT_FOUND if there is no such machine.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProgramServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -114,6 +173,26 @@ def add_ProgramServiceServicer_to_server(servicer, server):
                     servicer.ListPrograms,
                     request_deserializer=smoothcore_dot_v1_dot_program__service__pb2.ListProgramsRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_program__service__pb2.ListProgramsResponse.SerializeToString,
+            ),
+            'PinProgramTools': grpc.unary_unary_rpc_method_handler(
+                    servicer.PinProgramTools,
+                    request_deserializer=smoothcore_dot_v1_dot_program__service__pb2.PinProgramToolsRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_program__pin__pb2.ProgramPin.SerializeToString,
+            ),
+            'UnpinProgramTools': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnpinProgramTools,
+                    request_deserializer=smoothcore_dot_v1_dot_program__service__pb2.UnpinProgramToolsRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_program__service__pb2.UnpinProgramToolsResponse.SerializeToString,
+            ),
+            'GetProgramPin': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProgramPin,
+                    request_deserializer=smoothcore_dot_v1_dot_program__service__pb2.GetProgramPinRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_program__pin__pb2.ProgramPin.SerializeToString,
+            ),
+            'ListProgramPins': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProgramPins,
+                    request_deserializer=smoothcore_dot_v1_dot_program__service__pb2.ListProgramPinsRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_program__service__pb2.ListProgramPinsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -205,6 +284,114 @@ class ProgramService:
             '/smoothcore.v1.ProgramService/ListPrograms',
             smoothcore_dot_v1_dot_program__service__pb2.ListProgramsRequest.SerializeToString,
             smoothcore_dot_v1_dot_program__service__pb2.ListProgramsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PinProgramTools(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ProgramService/PinProgramTools',
+            smoothcore_dot_v1_dot_program__service__pb2.PinProgramToolsRequest.SerializeToString,
+            smoothcore_dot_v1_dot_program__pin__pb2.ProgramPin.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnpinProgramTools(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ProgramService/UnpinProgramTools',
+            smoothcore_dot_v1_dot_program__service__pb2.UnpinProgramToolsRequest.SerializeToString,
+            smoothcore_dot_v1_dot_program__service__pb2.UnpinProgramToolsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProgramPin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ProgramService/GetProgramPin',
+            smoothcore_dot_v1_dot_program__service__pb2.GetProgramPinRequest.SerializeToString,
+            smoothcore_dot_v1_dot_program__pin__pb2.ProgramPin.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProgramPins(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ProgramService/ListProgramPins',
+            smoothcore_dot_v1_dot_program__service__pb2.ListProgramPinsRequest.SerializeToString,
+            smoothcore_dot_v1_dot_program__service__pb2.ListProgramPinsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -67,7 +67,9 @@ class VerificationServiceServicer:
 
     def VerifyProgram(self, request, context):
         """Verifies a program, stored or inline, against a table, stored or inline. Changes nothing. With
-        both inline it needs no stored data at all; the most it can prove then is GEOMETRY.
+        both inline it needs no stored data at all; the most it can prove then is GEOMETRY. Against the
+        table of a machine, what was pinned there for this very content counts, stored or inline
+        (ProgramService.PinProgramTools).
         Returns: NOT_FOUND if the program or the machine does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -43,7 +43,9 @@ class VerificationServiceStub:
     def __new__(cls, channel: _aio.Channel) -> VerificationServiceAsyncStub: ...
     VerifyProgram: _grpc.UnaryUnaryMultiCallable[_verification_service_pb2.VerifyProgramRequest, _verification_service_pb2.VerifyProgramResponse]
     """Verifies a program, stored or inline, against a table, stored or inline. Changes nothing. With
-    both inline it needs no stored data at all; the most it can prove then is GEOMETRY.
+    both inline it needs no stored data at all; the most it can prove then is GEOMETRY. Against the
+    table of a machine, what was pinned there for this very content counts, stored or inline
+    (ProgramService.PinProgramTools).
     Returns: NOT_FOUND if the program or the machine does not exist.
     """
     GetReadiness: _grpc.UnaryUnaryMultiCallable[_verification_service_pb2.GetReadinessRequest, _verification_service_pb2.GetReadinessResponse]
@@ -68,7 +70,9 @@ class VerificationServiceAsyncStub(VerificationServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     VerifyProgram: _aio.UnaryUnaryMultiCallable[_verification_service_pb2.VerifyProgramRequest, _verification_service_pb2.VerifyProgramResponse]  # type: ignore[assignment]
     """Verifies a program, stored or inline, against a table, stored or inline. Changes nothing. With
-    both inline it needs no stored data at all; the most it can prove then is GEOMETRY.
+    both inline it needs no stored data at all; the most it can prove then is GEOMETRY. Against the
+    table of a machine, what was pinned there for this very content counts, stored or inline
+    (ProgramService.PinProgramTools).
     Returns: NOT_FOUND if the program or the machine does not exist.
     """
     GetReadiness: _aio.UnaryUnaryMultiCallable[_verification_service_pb2.GetReadinessRequest, _verification_service_pb2.GetReadinessResponse]  # type: ignore[assignment]
@@ -96,7 +100,9 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_verification_service_pb2.VerifyProgramResponse, _abc.Awaitable[_verification_service_pb2.VerifyProgramResponse]]:
         """Verifies a program, stored or inline, against a table, stored or inline. Changes nothing. With
-        both inline it needs no stored data at all; the most it can prove then is GEOMETRY.
+        both inline it needs no stored data at all; the most it can prove then is GEOMETRY. Against the
+        table of a machine, what was pinned there for this very content counts, stored or inline
+        (ProgramService.PinProgramTools).
         Returns: NOT_FOUND if the program or the machine does not exist.
         """
 

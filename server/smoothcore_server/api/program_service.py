@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from smoothcore.v1 import program_pb2, program_service_pb2
+from smoothcore.v1 import program_pb2, program_pin_pb2, program_service_pb2
 from smoothcore.v1.program_service_pb2_grpc import ProgramServiceServicer
-from smoothcore_server.api.messages import names
+from smoothcore_server.api.messages import names, program_pin
 from smoothcore_server.api.messages import program as message
 from smoothcore_server.api.service import Service
 from smoothcore_server.app.parsing import PARSER
+from smoothcore_server.app.program_pins import pin_program_tools, unpin_program_tools
 from smoothcore_server.app.programs import read_program, refuse_binary, store_program
 from smoothcore_server.domain.errors import (
     ErrorReason,
@@ -85,6 +86,51 @@ class ProgramApi(Service, ProgramServiceServicer):
             "programs",
             nouns.PROGRAM,
             message.to_message,
+        )
+
+    async def PinProgramTools(
+        self, request: program_service_pb2.PinProgramToolsRequest, context: Any
+    ) -> program_pin_pb2.ProgramPin:
+        machine_id, program_id = names.last_id(request.parent), names.last_id(request.program)
+        return await self.write(
+            request,
+            program_pin_pb2.ProgramPin,
+            lambda tx: pin_program_tools(tx, machine_id, program_id),
+            lambda made, _revision: program_pin.to_message(made),
+        )
+
+    async def UnpinProgramTools(
+        self, request: program_service_pb2.UnpinProgramToolsRequest, context: Any
+    ) -> program_service_pb2.UnpinProgramToolsResponse:
+        machine_id, program_id = names.ids(request.name)
+        return await self.write(
+            request,
+            program_service_pb2.UnpinProgramToolsResponse,
+            lambda tx: unpin_program_tools(tx, machine_id, program_id, request.etag),
+            lambda _none, revision: program_service_pb2.UnpinProgramToolsResponse(
+                revision=revision
+            ),
+        )
+
+    async def GetProgramPin(
+        self, request: program_service_pb2.GetProgramPinRequest, context: Any
+    ) -> program_pin_pb2.ProgramPin:
+        machine_id, program_id = names.ids(request.name)
+        return await self.read(
+            lambda reader: program_pin.to_message(reader.program_pins.get(machine_id, program_id))
+        )
+
+    async def ListProgramPins(
+        self, request: program_service_pb2.ListProgramPinsRequest, context: Any
+    ) -> program_service_pb2.ListProgramPinsResponse:
+        machine_id = names.last_id(request.parent)
+        return await self.list(
+            request,
+            program_service_pb2.ListProgramPinsResponse,
+            "program_pins",
+            nouns.PROGRAM_PIN,
+            program_pin.to_message,
+            lambda reader: [reader.program_pins.c.machine_id == reader.machines.get(machine_id).id],
         )
 
 

@@ -9,6 +9,7 @@ from smoothcore.v1.verification_service_pb2_grpc import VerificationServiceServi
 from smoothcore_server.api.messages import machine, names, program, tool_table, verification
 from smoothcore_server.api.messages.values import LENGTH_UNIT, duration, timestamp
 from smoothcore_server.api.service import Service
+from smoothcore_server.app.call import caller
 from smoothcore_server.app.parsing import PARSER
 from smoothcore_server.app.programs import read_program, refuse_binary
 from smoothcore_server.app.readiness import VALID_FOR, get_readiness, valid_until
@@ -33,10 +34,10 @@ class VerificationApi(Service, VerificationServiceServicer):
         self, request: verification_service_pb2.VerifyProgramRequest, context: Any
     ) -> verification_service_pb2.VerifyProgramResponse:
         wanted, table = await self.parser.parse(lambda: _inputs(request), size=_size(request))
-        stored_table = isinstance(table, str)
+        stored_table, sees = isinstance(table, str), caller().may_see_machine
 
         def query(reader: Reader) -> verification_service_pb2.VerifyProgramResponse:
-            report, found = verify_stored(reader, wanted, table)
+            report, found = verify_stored(reader, wanted, table, sees)
             causes = reader.headers(verification.cause_revisions(report))
             response = verification_service_pb2.VerifyProgramResponse(
                 report=verification.report_message(report, causes),

@@ -146,6 +146,8 @@ def delete_machine(tx: Transaction, machine_id: str, etag: str) -> None:
     _refuse_while_in_use(tx, machine)
     for binding in tx.bindings.where(tx.bindings.c.machine_id == machine_id):
         tx.bindings.delete(binding)
+    for pin in tx.program_pins.where(tx.program_pins.c.machine_id == machine_id):
+        tx.program_pins.delete(pin)
     for job in tx.jobs.where(tx.jobs.c.machine_id == machine_id):
         tx.jobs.delete(job)
     for readiness in tx.readiness.where(tx.readiness.c.machine_id == machine_id):

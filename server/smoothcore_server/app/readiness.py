@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from datetime import datetime, timedelta
 
+from smoothcore_server.app.claim_facts import facts_of, nobody_sees
 from smoothcore_server.app.jobs import active_job
-from smoothcore_server.app.table_facts import table_facts
-from smoothcore_server.domain.binding import BindingState
+from smoothcore_server.domain.binding import Binding, BindingState
 from smoothcore_server.domain.change import ResourceType
 from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
 from smoothcore_server.domain.job import Job
@@ -26,8 +26,10 @@ _FACTS = frozenset(
         ResourceType.TOOL_TABLE_ENTRY,
         ResourceType.BINDING,
         ResourceType.JOB,
+        ResourceType.PROGRAM_PIN,
     }
 )
+"""Of the machine itself."""
 
 
 def refresh(tx: Transaction) -> None:
@@ -39,6 +41,7 @@ def refresh(tx: Transaction) -> None:
     touched = set(tx.to_recheck)
     touched.update(change.machine_id for change in tx.changes if change.type in _FACTS)
     touched.update(_machines_of_changed_tools(tx))
+    touched.update(tx.readiness_sources.machines_of(_changed_sources(tx)))
     for machine_id in sorted(touched):
         machine = tx.machines.find(machine_id)
         if machine is not None:
@@ -58,12 +61,18 @@ def _machines_of_changed_tools(tx: Transaction) -> set[str]:
     return {binding.machine_id for binding in bound}
 
 
+def _changed_sources(tx: Transaction) -> set[str]:
+    """The names of tools that changed, or that are now in another place."""
+    changed = {change.name for change in tx.changes if change.type is ResourceType.TOOL}
+    return changed | {each.tool_name for each in tx.written if isinstance(each, Binding)}
+
+
 def _refresh_machine(tx: Transaction, machine: Machine) -> None:
     before = tx.readiness.find(machine.id)
     job = active_job(tx, machine.id)
     if job is None and before is None:
         return
-    after = Readiness(machine.id) if job is None else _judge(tx, machine, job)
+    after = _without_job(tx, machine) if job is None else _judge(tx, machine, job)
     if before is None:
         tx.readiness.insert(after)
         return
@@ -75,9 +84,16 @@ def _refresh_machine(tx: Transaction, machine: Machine) -> None:
         tx.readiness.touch(after)
 
 
+def _without_job(tx: Transaction, machine: Machine) -> Readiness:
+    tx.readiness_sources.replace(machine.id, ())
+    return Readiness(machine.id)
+
+
 def _judge(tx: Transaction, machine: Machine, job: Job) -> Readiness:
     program = tx.programs.get(job.program_id)
-    report = verify(ProgramFacts(program.contents), table_facts(tx, machine), tx.now)
+    claims, table = facts_of(tx, machine, program, nobody_sees)
+    tx.readiness_sources.replace(machine.id, _sources(claims))
+    report = verify(claims, table, tx.now)
     stale = any(finding.code is ReportCode.TABLE_STALE for finding in report.findings)
     return Readiness(
         machine_id=machine.id,
@@ -89,6 +105,11 @@ def _judge(tx: Transaction, machine: Machine, job: Job) -> Readiness:
         # Once stale, nothing more can happen by time alone.
         stale_at=None if stale else report.stale_at,
     )
+
+
+def _sources(claims: ProgramFacts) -> set[str]:
+    """The names of what is claimed, bound on the machine or not."""
+    return {f"tools/{tool_id}" for tool_id in claims.pinned_tools.values()}
 
 
 def _lasting(readiness: Readiness) -> Readiness:
@@ -127,7 +148,8 @@ def get_readiness(reader: Reader, machine_id: str) -> Readiness:
 
 def _overtaken(reader: Reader, machine: Machine, readiness: Readiness) -> Readiness:
     program = reader.programs.get(readiness.program_id)
-    report = verify(ProgramFacts(program.contents), table_facts(reader, machine), reader.now)
+    claims, table = facts_of(reader, machine, program, nobody_sees)
+    report = verify(claims, table, reader.now)
     return dataclasses.replace(readiness, state=ReadinessState.NOT_READY, report=report)
 
 

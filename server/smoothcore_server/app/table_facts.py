@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 from smoothcore_server.domain.binding import Binding, BindingState
 from smoothcore_server.domain.machine import Machine
@@ -45,19 +46,22 @@ def open_bindings_of(reader: Reader, machine_id: str) -> dict[str, Binding]:
     return {binding.address: binding for binding in found}
 
 
-def tools_of(reader: Reader, bindings: dict[str, Binding]) -> dict[str, Tool]:
-    """The tools that bindings name, by id."""
-    ids = sorted({binding.tool_id for binding in bindings.values()})
+def tools_of(
+    reader: Reader, bindings: dict[str, Binding], also: Collection[str] = ()
+) -> dict[str, Tool]:
+    """The tools that bindings name, and others that exist, by id."""
+    ids = sorted({binding.tool_id for binding in bindings.values()} | set(also))
     found = reader.tools.where(reader.tools.c.id.in_(ids)) if ids else []
     return {tool.id: tool for tool in found}
 
 
-def table_facts(reader: Reader, machine: Machine) -> TableFacts:
-    """All that verification needs to know of a stored table."""
+def table_facts(reader: Reader, machine: Machine, also: Collection[str] = ()) -> TableFacts:
+    """All that verification needs to know of a stored table; ``also`` are the ids of tools that
+    are claimed, bound here or not."""
     bindings = open_bindings_of(reader, machine.id)
     return TableFacts(
         machine=machine,
         entries=entries_of(reader, machine.id),
         bindings=bindings,
-        tools=tools_of(reader, bindings),
+        tools=tools_of(reader, bindings, also),
     )

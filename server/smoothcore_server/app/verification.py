@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smoothcore_server.app.table_facts import table_facts
+from smoothcore_server.app.claim_facts import Sees, facts_of
 from smoothcore_server.domain.length import LengthUnit
 from smoothcore_server.domain.machine import (
     Assurance,
@@ -58,14 +58,17 @@ def inline_facts(table: InlineTable) -> TableFacts:
 
 
 def verify_stored(
-    reader: Reader, program: Program | str, table: InlineTable | str
+    reader: Reader, program: Program | str, table: InlineTable | str, sees: Sees
 ) -> tuple[Report, Program]:
-    """Verify, looking up what is named; raises NotFoundError."""
+    """Verify, looking up what is named; raises NotFoundError.
+
+    What was pinned to the content of the program on a stored machine counts, also where the
+    program came with the request.
+    """
     if isinstance(program, str):
         program = reader.programs.get(program)
-    facts = (
-        table_facts(reader, reader.machines.get(table))
-        if isinstance(table, str)
-        else inline_facts(table)
-    )
-    return verify(ProgramFacts(program.contents), facts, reader.now), program
+    if isinstance(table, InlineTable):
+        claims, facts = ProgramFacts(program.contents), inline_facts(table)
+    else:
+        claims, facts = facts_of(reader, reader.machines.get(table), program, sees)
+    return verify(claims, facts, reader.now), program

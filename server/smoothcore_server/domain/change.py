@@ -18,6 +18,7 @@ class ResourceType(enum.Enum):
     JOB = "JOB"
     READINESS = "READINESS"
     API_KEY = "API_KEY"
+    PROGRAM_PIN = "PROGRAM_PIN"
 
 
 READ_PERMISSION = {
@@ -29,6 +30,7 @@ READ_PERMISSION = {
     ResourceType.JOB: "jobs.read",
     ResourceType.READINESS: "readiness.read",
     ResourceType.API_KEY: "apikeys.read",
+    ResourceType.PROGRAM_PIN: "programs.read",
 }
 """What a credential needs to see changes of a type."""
 

@@ -230,7 +230,9 @@ def _named(number: int, program: ProgramFacts, bound: BoundTools) -> tuple[Named
     pinned_id = program.pinned_tools.get(number)
     if pinned_id is None:
         return in_set
-    return (NamedClaim(THE_PROGRAM, pinned_id, tool=bound.find(pinned_id)), *in_set)
+    tool = bound.find(pinned_id)
+    pinned = NamedClaim(THE_PROGRAM, pinned_id, tool=tool, dangling=tool is None)
+    return (pinned, *in_set)
 
 
 def _stray_numbers(call: ProgramTool, program: ProgramFacts) -> tuple[int, ...]:

@@ -42,6 +42,7 @@ class ErrorReason(enum.Enum):
     METHOD_UNKNOWN = "METHOD_UNKNOWN"
     PROFILE_NOT_STATED = "PROFILE_NOT_STATED"
     EXTERNAL_ID_TAKEN = "EXTERNAL_ID_TAKEN"
+    TOOLS_NOT_CONFIRMED = "TOOLS_NOT_CONFIRMED"
 
 
 @dataclass(frozen=True, slots=True)

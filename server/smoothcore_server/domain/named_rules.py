@@ -14,7 +14,7 @@ from smoothcore_server.domain.comparing import Found, compare_words, known_time
 from smoothcore_server.domain.kind_rules import identity_only, kinds_agree, why_no_own_diameter
 from smoothcore_server.domain.length import agree
 from smoothcore_server.domain.named_claim import THE_PROGRAM, NamedClaim
-from smoothcore_server.domain.next_steps import correct_set, say_which_tool
+from smoothcore_server.domain.next_steps import correct_set, pin_again, say_which_tool
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_rules import compare_with_named
 from smoothcore_server.domain.verification import (
@@ -29,7 +29,7 @@ def judge_named_claims(case: Case, evidence: Evidence) -> None:
     for claim in case.named:
         if claim.dangling:
             message = f"{case.label}: {claim.by} names {claim.name}, which is gone (dangling)"
-            step = correct_set(claim.by)
+            step = pin_again(case) if claim.by == THE_PROGRAM else correct_set(claim.by)
             evidence.unverifiable(UnverifiableReason.NOTHING_EXPECTED, message, step)
     first, *others = case.named or (None,)
     other = next((other for other in others if first and first.contradicts(other)), None)

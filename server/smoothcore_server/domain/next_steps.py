@@ -48,6 +48,11 @@ def state_what_is_needed(case: Case) -> str:
     )
 
 
+def pin_again(case: Case) -> str:
+    """Replace a pin that names what does not exist any more."""
+    return f"Bind {case.label} to the tool that the program needs, then pin its tools again."
+
+
 def correct_set(by: str) -> str:
     """Make a tool set name what exists."""
     return f"Put a tool or a tool type that exists into {by}."

@@ -171,6 +171,13 @@ def _program(p: Table) -> dict[str, Field]:
     }
 
 
+def _program_pin(p: Table) -> dict[str, Field]:
+    return {
+        **_common("machines/{}/programPins/{}", p, "machine_id", "program_id"),
+        "program": name("programs/{}", p.c.program_id),
+    }
+
+
 def _job(j: Table) -> dict[str, Field]:
     return {
         **_common("machines/{}/jobs/{}", j, "machine_id", "id"),
@@ -198,6 +205,7 @@ FIELDS: dict[ResourceType, dict[str, Field]] = {
     ResourceType.TOOL: _tool(models.tool),
     ResourceType.BINDING: _binding(models.binding),
     ResourceType.PROGRAM: _program(models.program),
+    ResourceType.PROGRAM_PIN: _program_pin(models.program_pin),
     ResourceType.JOB: _job(models.job),
     ResourceType.API_KEY: _api_key(models.api_key),
 }

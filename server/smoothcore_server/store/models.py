@@ -270,6 +270,22 @@ program_content = Table(
     ),
 )
 
+program_pin = Table(
+    "program_pin",
+    metadata,
+    _key("organization_id"),
+    _key("machine_id"),
+    _key("program_id"),
+    *_meta(),
+    Column("tools", JSON, nullable=False),
+    ForeignKeyConstraint(
+        ["organization_id", "machine_id"], ["machine.organization_id", "machine.id"]
+    ),
+    ForeignKeyConstraint(
+        ["organization_id", "program_id"], ["program.organization_id", "program.id"]
+    ),
+)
+
 ACTIVE = text("state = 'ACTIVE'")
 
 job = Table(
@@ -316,6 +332,22 @@ readiness = Table(
         ["organization_id", "machine_id"], ["machine.organization_id", "machine.id"]
     ),
     Index(None, "stale_at"),
+)
+
+# What the readiness of a machine rests on besides the machine's own resources, by name: a change
+# of a tool finds through it the machines that need the tool and do not have it.
+readiness_source = Table(
+    "readiness_source",
+    metadata,
+    _key("organization_id"),
+    _key("machine_id"),
+    _key("name"),
+    ForeignKeyConstraint(
+        ["organization_id", "machine_id"],
+        ["machine.organization_id", "machine.id"],
+        ondelete="CASCADE",
+    ),
+    Index(None, "organization_id", "name"),
 )
 
 api_key = Table(

@@ -10,6 +10,7 @@ from smoothcore_server.domain.job import Job
 from smoothcore_server.domain.machine import Machine
 from smoothcore_server.domain.principal import ApiKey
 from smoothcore_server.domain.program import Program
+from smoothcore_server.domain.program_pin import ProgramPin
 from smoothcore_server.domain.readiness import Readiness
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_table import ToolTableEntry, escape_address
@@ -62,6 +63,15 @@ PROGRAM: Noun[Program] = Noun(
     order=("create_time", "id"),
     name_of="programs/{}".format,
 )
+PROGRAM_PIN: Noun[ProgramPin] = Noun(
+    resource_type=ResourceType.PROGRAM_PIN,
+    cls=ProgramPin,
+    table=models.program_pin,
+    key=("machine_id", "program_id"),
+    order=("create_time", "program_id"),
+    name_of="machines/{}/programPins/{}".format,
+    machine_of=lambda pin: pin.machine_id,
+)
 JOB: Noun[Job] = Noun(
     resource_type=ResourceType.JOB,
     cls=Job,
@@ -95,6 +105,7 @@ NOUNS: tuple[Noun[Any], ...] = (
     TOOL,
     BINDING,
     PROGRAM,
+    PROGRAM_PIN,
     JOB,
     READINESS,
     API_KEY,

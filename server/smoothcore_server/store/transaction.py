@@ -19,6 +19,7 @@ from smoothcore_server.store import change_log, models, nouns
 from smoothcore_server.store.machine_status import MachineStatusTable
 from smoothcore_server.store.noun import Noun, Resource
 from smoothcore_server.store.program_content import ProgramContentTable
+from smoothcore_server.store.readiness_sources import ReadinessSourceTable
 from smoothcore_server.store.repository import Repository, WritableRepository
 
 R = TypeVar("R", bound=Resource)
@@ -102,6 +103,7 @@ class Reader:
     tools = Resources(nouns.TOOL)
     bindings = Resources(nouns.BINDING)
     programs = Resources(nouns.PROGRAM)
+    program_pins = Resources(nouns.PROGRAM_PIN)
     jobs = Resources(nouns.JOB)
     readiness = Resources(nouns.READINESS)
     api_keys = Resources(nouns.API_KEY)
@@ -112,6 +114,7 @@ class Reader:
         self.now = now
         self.machine_status = MachineStatusTable(connection, organization)
         self.program_content = ProgramContentTable(connection, organization)
+        self.readiness_sources = ReadinessSourceTable(connection, organization)
 
     @cached_property
     def head(self) -> Head:
@@ -144,6 +147,8 @@ class Transaction(Reader):
         self.author = author
         self.next_revision = head.revision + 1
         self.changes: list[Change] = []
+        # For each change the resource as it is now, or was when it was deleted.
+        self.written: list[Resource] = []
         self.to_recheck: set[str] = set()
         self._encode = encode
 
@@ -173,6 +178,9 @@ class Transaction(Reader):
         after: Resource | None,
     ) -> None:
         """Note a change for the log; repositories call this for every write."""
+        written = after if after is not None else before
+        if written is not None:
+            self.written.append(written)
         self.changes.append(
             Change(
                 ordinal=len(self.changes),

@@ -15,6 +15,7 @@ from smoothcore_server.api.messages import (
     job,
     machine,
     program,
+    program_pin,
     tool,
     tool_table,
     verification,
@@ -26,6 +27,7 @@ from smoothcore_server.domain.job import Job
 from smoothcore_server.domain.machine import Machine
 from smoothcore_server.domain.principal import ApiKey
 from smoothcore_server.domain.program import Program
+from smoothcore_server.domain.program_pin import ProgramPin
 from smoothcore_server.domain.readiness import Readiness
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_table import ToolTableEntry
@@ -39,6 +41,7 @@ _TO_MESSAGE: dict[type[Any], Callable[[Any], Message]] = {
     Tool: tool.to_message,
     Binding: binding.to_message,
     Program: program.to_message,
+    ProgramPin: program_pin.to_message,
     Job: job.to_message,
     Readiness: verification.readiness_message,
     ApiKey: api_key.to_message,
@@ -49,6 +52,7 @@ _TYPE_URL = {
     domain.ResourceType.TOOL: "type.googleapis.com/smoothcore.v1.Tool",
     domain.ResourceType.BINDING: "type.googleapis.com/smoothcore.v1.Binding",
     domain.ResourceType.PROGRAM: "type.googleapis.com/smoothcore.v1.Program",
+    domain.ResourceType.PROGRAM_PIN: "type.googleapis.com/smoothcore.v1.ProgramPin",
     domain.ResourceType.JOB: "type.googleapis.com/smoothcore.v1.Job",
     domain.ResourceType.READINESS: "type.googleapis.com/smoothcore.v1.Readiness",
     domain.ResourceType.API_KEY: "type.googleapis.com/smoothcore.v1.ApiKey",
