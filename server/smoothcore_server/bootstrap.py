@@ -37,6 +37,7 @@ from smoothcore_server.api.tool_service import ToolApi
 from smoothcore_server.api.verification_service import VerificationApi
 from smoothcore_server.api.watch import WatchSettings
 from smoothcore_server.app import readiness
+from smoothcore_server.app.compaction import CompactionTimer, Compactor
 from smoothcore_server.app.identity import Authenticator, create_api_key
 from smoothcore_server.app.staleness import StalenessTimer
 from smoothcore_server.config import Settings
@@ -195,6 +196,7 @@ class Application:
             asyncio.create_task(self._watch_health(), name="health"),
             asyncio.create_task(self._end_watches(), name="end-watches"),
             asyncio.create_task(self.timer.run(), name="staleness"),
+            *self._compaction(),
         ]
         self.drain.on_stopped("store", self.database.close)
         self.drain.on_stopped("feed", self.feed.stop)
@@ -242,6 +244,15 @@ class Application:
                 ChangeApi(*common, self.feed, watch),
             ),
         ]
+
+    def _compaction(self) -> list[asyncio.Task[None]]:
+        """The schedule, where there is one."""
+        feed, history = self.settings.feed_horizon, self.settings.history
+        if feed is None and history is None:
+            return []
+        compactor = Compactor(self.store, self.database.keys.chain)
+        timer = CompactionTimer(self.store, compactor, feed, history)
+        return [asyncio.create_task(timer.run(), name="compaction")]
 
     async def _watch_health(self) -> None:
         while True:

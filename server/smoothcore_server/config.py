@@ -7,6 +7,8 @@ refused at start, with the reason.
 from __future__ import annotations
 
 import os
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,6 +107,22 @@ class Settings(BaseSettings):
         30.0, gt=0, le=3600, description="Longest statement on PostgreSQL."
     )
 
+    feed_horizon: timedelta | None = Field(
+        None,
+        description="Age (12h, 30d) behind which resume tokens are refused and clients list again. "
+        "Default: the history's; where that is kept for ever, none.",
+    )
+    history: timedelta | None = Field(
+        None,
+        description="Age (90d, 3650d) behind which the change log drops what resources were; who "
+        "changed what and when stays. Default: kept for ever.",
+    )
+
+    @field_validator("feed_horizon", "history", mode="before")
+    @classmethod
+    def _span(cls, value: Any) -> Any:
+        return parse_span(value) if isinstance(value, str) else value
+
     @field_validator("listen", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -125,6 +143,8 @@ class Settings(BaseSettings):
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
         if self.default_deadline_s > self.max_deadline_s:
             raise ValueError("default_deadline_s is longer than max_deadline_s")
+        if self.feed_horizon and self.history and self.history < self.feed_horizon:
+            raise ValueError("history is shorter than feed_horizon, which needs it")
         return self
 
     @property
@@ -145,6 +165,18 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The command line wins over the environment, the environment over the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+_SPAN = re.compile(r"(\d{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def parse_span(text: str) -> timedelta:
+    """A span such as 90s, 15m, 12h or 30d. Raises ValueError."""
+    found = _SPAN.fullmatch(text.strip())
+    if not found or not int(found[1]):
+        raise ValueError(f"{text!r} is no span of time; write 90s, 15m, 12h or 30d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def _parse_url(value: SecretStr) -> URL:

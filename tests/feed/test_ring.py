@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
+from smoothcore_server.domain.errors import FailedPreconditionError
 from smoothcore_server.feed import ring as ring_module
 from smoothcore_server.feed.ring import FeedGapError, Ring, size_of
+from smoothcore_server.feed.tokens import foreign
 from tests.feed.facts import chain, change_set, tool_change
 
 
@@ -99,6 +102,8 @@ async def test_closing_wakes_all_that_wait() -> None:
     ring = filled(3)
     waiting = asyncio.create_task(ring.wait(3, timeout_s=5))
     await asyncio.sleep(0)
-    ring.close()
+    ring.close(partial(foreign, "it was closed"))
     assert await waiting
     assert ring.is_closed
+    with pytest.raises(FailedPreconditionError, match="it was closed"):
+        ring.raise_if_closed()

@@ -12,7 +12,7 @@ from smoothcore_server.api.watch_messages import split
 from smoothcore_server.app.visibility import View
 from smoothcore_server.domain.change import Change, ChangeSet
 from smoothcore_server.feed.ring import size_of
-from smoothcore_server.store import change_log
+from smoothcore_server.store import change_log, horizon
 from smoothcore_server.store.transaction import Reader
 
 _BATCH = 16
@@ -70,14 +70,18 @@ def _revisions(
     start: Place | None,
     limit: int,
 ) -> list[int]:
-    after, before = request.after_revision, None
+    reach = horizon.read(reader.connection, reader.organization)
+    # Without a revision to begin behind, all is asked for that there is.
+    after, before = request.after_revision or reach.history, None
     if start is not None:
         # A revision that is not complete yet comes again.
         again = 1 if start.ordinal else 0
         if request.newest_first:
             before = start.revision + again
         else:
-            after = max(after, start.revision - again)
+            after = start.revision - again
+        horizon.check_history(reach, start.revision - again)
+    horizon.check_history(reach, after)
     return change_log.matching_revisions(
         reader.connection,
         reader.organization,

@@ -10,7 +10,6 @@ from smoothcore_server.api.watch_messages import WatchMessages, position_behind
 from smoothcore_server.app.visibility import View, check_expiry, check_key
 from smoothcore_server.domain.errors import (
     ErrorReason,
-    OutOfRangeError,
     SmoothCoreError,
     UnavailableError,
     draining,
@@ -19,7 +18,7 @@ from smoothcore_server.domain.principal import Principal
 from smoothcore_server.feed.ring import Ring
 from smoothcore_server.feed.tailer import Feed
 from smoothcore_server.feed.tokens import OTHER_HISTORY, Position, ResumeTokens, foreign
-from smoothcore_server.store import change_log, failpoints
+from smoothcore_server.store import change_log, failpoints, horizon
 from smoothcore_server.store.change_log import GENESIS
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Reader
@@ -71,15 +70,16 @@ class Watch:
         ring = await self._feed.ring(self._organization)
         position = await self._start(ring, resume_token)
         await self._send_progress(position)
-        while not (self._feed.is_ending or ring.is_closed):
+        while not self._feed.is_ending:
+            if ring.is_closed:
+                ring.raise_if_closed()
+                ring = await self._feed.ring(self._organization)
             if await ring.wait(position.revision, self._patience_s()):
                 # No change set is held on to here: an idle watcher costs no memory.
                 position = await self._catch_up(ring, position)
             check_expiry(self._principal, self._store.clock())
             if _now() >= self._progress_due:
                 await self._send_progress(position)
-        if ring.is_closed:
-            raise foreign(OTHER_HISTORY)
         await self._send_progress(position)
         raise draining()
 
@@ -87,7 +87,7 @@ class Watch:
         """Send what is in view of the next change sets; gives the position behind them all."""
         found = await self._feed.behind(self._organization, position, CATCH_UP_BATCH)
         if ring.is_closed:
-            return position  # What was found is of another history.
+            return position  # What was found does not go on behind what was sent.
         batch = self._messages.of(self._organization, self._view, position, found)
         if self._principal.name in batch.api_keys:
             await self._store.read(
@@ -132,7 +132,8 @@ class Watch:
             if chain is not None:
                 break
             if position.revision <= head:
-                raise _too_old(position.revision)
+                # No compaction takes a header away: somebody did.
+                raise horizon.too_old(position.revision, head)
             if _now() >= give_up or self._feed.is_ending:
                 raise _ahead()
             await ring.wait(max(head, ring.head), give_up - _now())
@@ -148,6 +149,7 @@ class Watch:
     def _found(self, reader: Reader, revision: int) -> tuple[int, bytes | None]:
         """The head, and the chain hash at a revision; None where there is none."""
         check_key(reader, self._principal)
+        horizon.check_feed(horizon.read(reader.connection, self._organization), revision)
         if revision == 0:
             return reader.head.revision, GENESIS
         header = change_log.headers(reader.connection, self._organization, [revision]).get(revision)
@@ -163,12 +165,4 @@ def _ahead() -> SmoothCoreError:
         ErrorReason.TOKEN_AHEAD,
         "this replica has not caught up with the resume_token yet; try again in a moment",
         retry_after_s=1.0,
-    )
-
-
-def _too_old(revision: int) -> SmoothCoreError:
-    return OutOfRangeError(
-        ErrorReason.TOKEN_TOO_OLD,
-        f"the change log no longer reaches back to revision {revision}; list again, then watch "
-        "from the list's token",
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from smoothcore_server.domain.change import Change, ChangeSet
+from smoothcore_server.domain.errors import SmoothCoreError
 
 MAX_CHANGE_SETS = 4_096
 MAX_BYTES = 32 * 2**20
@@ -28,10 +29,17 @@ class Ring:
         self.head = head
         self.chain_hash = chain_hash
         self.is_closed = False
-        """Whether the log has left the history that this ring holds."""
+        """Whether nothing goes on behind this ring."""
+        self._why: Callable[[], SmoothCoreError] | None = None
         self._sets: deque[ChangeSet] = deque()
         self._bytes = 0
         self._news = asyncio.Event()
+
+    def raise_if_closed(self) -> None:
+        """Raise what ends the watches of this ring; those of one that was only replaced go on with
+        the next."""
+        if self._why is not None:
+            raise self._why()
 
     @property
     def oldest(self) -> int:
@@ -51,9 +59,11 @@ class Ring:
         if change_sets:
             self.wake()
 
-    def close(self) -> None:
-        """Have all watchers of this ring end: what they were sent is no longer in the log."""
+    def close(self, why: Callable[[], SmoothCoreError] | None = None) -> None:
+        """Have all watchers of this ring end, each with an error that says why; without one they
+        go on with the ring that has replaced this one."""
         self.is_closed = True
+        self._why = why
         self.wake()
 
     def wake(self) -> None:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 
 from smoothcore_server.domain.change import ChangeSet
-from smoothcore_server.domain.errors import UnavailableError
+from smoothcore_server.domain.errors import SmoothCoreError, UnavailableError
 from smoothcore_server.feed.ring import FeedGapError, Ring, check_contiguous
 from smoothcore_server.feed.tokens import OTHER_HISTORY, Position, foreign
-from smoothcore_server.store import change_log, instance
+from smoothcore_server.store import change_log, horizon, instance
 from smoothcore_server.store.change_log import GENESIS
 from smoothcore_server.store.instance import OrganizationHead
 from smoothcore_server.store.store import Store
@@ -76,15 +77,20 @@ class Feed:
         """Up to ``limit`` change sets behind a position: from the ring, or else the database.
 
         Raises FeedGapError where the log has a hole, FailedPreconditionError where it has gone
-        back to another history.
+        back to another history, OutOfRangeError where it was compacted.
         """
         ring = await self.ring(organization)
         kept = ring.behind(position.revision, limit)
         if kept is not None:
             return kept
-        chain_hash, found = await self._store.run_read(
-            lambda connection: _read(connection, organization, position.revision, limit)
-        )
+
+        def body(connection: Connection) -> tuple[bytes | None, Sequence[ChangeSet]]:
+            # As of the same moment: what is read here still has its images.
+            reach = horizon.read(connection, organization)
+            horizon.check_feed(reach, position.revision)
+            return _read(connection, organization, position.revision, limit)
+
+        chain_hash, found = await self._store.run_read(body)
         if chain_hash is None or Position.at(position.revision, chain_hash) != position:
             raise foreign(OTHER_HISTORY)
         check_contiguous(position.revision, found)
@@ -144,21 +150,36 @@ class Feed:
     async def _fill(self, ring: Ring, head: OrganizationHead) -> None:
         organization = head.organization
         while True:
-            chain_hash, found = await self._store.run_read(
-                lambda connection: _read(connection, organization, ring.head, BATCH)
+            reach, (chain_hash, found) = await self._store.run_read(
+                lambda connection: (
+                    horizon.read(connection, organization),
+                    _read(connection, organization, ring.head, BATCH),
+                )
             )
+            if ring.head < reach.history:
+                # Images of what this process has not read yet are gone. A watch that has all up to
+                # the horizon (of another replica, before) goes on; others are told.
+                log.warning("the change log of %s was compacted beyond this replica", organization)
+                self._replace(ring, head, None)
+                return
             if chain_hash != ring.chain_hash:
                 # A restore, or a standby that lacked the last commits, took over. What was sent is
                 # gone from the log: a watcher that went on would miss what stands there instead.
                 log.error("the change log of %s has gone back to another history", organization)
-                self._rings[organization] = Ring(head.revision, head.chain_hash)
-                ring.close()
+                self._replace(ring, head, partial(foreign, OTHER_HISTORY))
                 return
             ring.append(found)
             if ring.head >= head.revision:
                 return
             if not found:
                 raise FeedGapError(f"the log of {organization} ends before its head")
+
+    def _replace(
+        self, ring: Ring, head: OrganizationHead, why: Callable[[], SmoothCoreError] | None
+    ) -> None:
+        """Begin anew at the head, and close what went before."""
+        self._rings[head.organization] = Ring(head.revision, head.chain_hash)
+        ring.close(why)
 
 
 def _read(

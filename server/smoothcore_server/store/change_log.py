@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, select
@@ -21,6 +22,7 @@ from smoothcore_server.store import models
 
 GENESIS = b"\x00" * 32
 """The chain hash before the first revision."""
+_MAC = 16
 
 # Made once: building a statement costs more than running it.
 _INSERT_HEADER = models.change_set.insert()
@@ -35,22 +37,45 @@ def _fields(*values: bytes) -> bytes:
     return b"".join(len(value).to_bytes(8, "big") + value for value in values)
 
 
-def digest(changes: Iterable[Change]) -> bytes:
-    """SHA-256 over changes as stored. The stored bytes are hashed: protobuf is not canonical."""
+def image_digest(image: bytes | None) -> bytes:
+    """SHA-256 of an image as stored (protobuf is not canonical); empty where there is none."""
+    return b"" if image is None else hashlib.sha256(image).digest()
+
+
+def content(change: Change, before: bytes | None = None, after: bytes | None = None) -> bytes:
+    """All of a change that is hashed, unambiguously.
+
+    ``before`` and ``after`` are the digests of images that were dropped.
+    """
+    return _fields(
+        change.ordinal.to_bytes(8, "big"),
+        change.type.value.encode(),
+        change.name.encode(),
+        change.machine_id.encode(),
+        change.kind.value.encode(),
+        image_digest(change.before) if before is None else before,
+        image_digest(change.after) if after is None else after,
+    )
+
+
+def digest_of(contents: Iterable[bytes]) -> bytes:
+    """SHA-256 over the contents of all changes of a change set."""
     total = hashlib.sha256()
-    for change in changes:
-        total.update(
-            _fields(
-                change.ordinal.to_bytes(8, "big"),
-                change.type.value.encode(),
-                change.name.encode(),
-                change.machine_id.encode(),
-                change.kind.value.encode(),
-                b"" if change.before is None else hashlib.sha256(change.before).digest(),
-                b"" if change.after is None else hashlib.sha256(change.after).digest(),
-            )
-        )
+    for each in contents:
+        total.update(each)
     return total.digest()
+
+
+def digest(changes: Iterable[Change]) -> bytes:
+    """SHA-256 over changes as stored."""
+    return digest_of(content(change) for change in changes)
+
+
+def change_mac(key: bytes, organization: str, revision: int, hashed: bytes) -> bytes:
+    """HMAC of a change in its place. The digest tells that one of a change set was altered, this
+    tells which."""
+    place = _fields(b"change", organization.encode(), revision.to_bytes(8, "big"))
+    return hmac.digest(key, place + hashed, "sha256")[:_MAC]
 
 
 def chain_hash(key: bytes, previous: bytes, header: ChangeSetHeader) -> bytes:
@@ -71,13 +96,18 @@ def chain_hash(key: bytes, previous: bytes, header: ChangeSetHeader) -> bytes:
     return hmac.digest(key, payload, "sha256")
 
 
-def chained(key: bytes, previous: bytes, header: ChangeSetHeader) -> ChangeSetHeader:
-    """The header with its chain hash filled in."""
-    return dataclasses.replace(header, chain_hash=chain_hash(key, previous, header))
-
-
-def append(connection: Connection, header: ChangeSetHeader, changes: Sequence[Change]) -> None:
-    """Write a change set and move the organization's head to it."""
+def append(
+    connection: Connection,
+    key: bytes,
+    previous: bytes,
+    header: ChangeSetHeader,
+    changes: Sequence[Change],
+) -> None:
+    """Write a change set, chained to the chain hash before it, and move the organization's head to
+    it. The header comes without its hashes."""
+    hashed = [content(change) for change in changes]
+    header = dataclasses.replace(header, digest=digest_of(hashed))
+    header = dataclasses.replace(header, chain_hash=chain_hash(key, previous, header))
     connection.execute(_INSERT_HEADER, _header_row(header))
     connection.execute(
         _INSERT_CHANGES,
@@ -92,8 +122,9 @@ def append(connection: Connection, header: ChangeSetHeader, changes: Sequence[Ch
                 "kind": change.kind.value,
                 "before": change.before,
                 "after": change.after,
+                "mac": change_mac(key, header.organization, header.revision, each),
             }
-            for change in changes
+            for change, each in zip(changes, hashed, strict=True)
         ],
     )
     head = {
@@ -158,6 +189,19 @@ def headers(
         c.organization_id == organization, c.revision.in_(sorted(set(revisions)))
     )
     return {row["revision"]: _header(row) for row in connection.execute(query).mappings()}
+
+
+def revision_at(connection: Connection, organization: str, time: datetime) -> int:
+    """The newest revision that was committed by a time; 0 where there was none yet."""
+    c = models.change_set.c
+    query = (
+        select(c.revision)
+        .where(c.organization_id == organization, c.time <= time)
+        .order_by(c.time.desc())
+        .limit(1)
+    )
+    found: int | None = connection.execute(query).scalar()
+    return found or 0
 
 
 def read_after(

@@ -16,7 +16,7 @@ WRITE_PLACES = (
     "after_commit_before_reply",
 )
 """Every write comes by these, in this order."""
-PLACES = (*WRITE_PLACES, "before_stream_write")
+PLACES = (*WRITE_PLACES, "before_stream_write", "during_compaction")
 
 
 def _configured() -> dict[str, int]:

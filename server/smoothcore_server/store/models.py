@@ -459,10 +459,29 @@ change = Table(
     _text("kind"),
     Column("before", LargeBinary),
     Column("after", LargeBinary),
+    # SHA-256 of an image that compaction has dropped: the chain still verifies with it.
+    Column("before_digest", LargeBinary),
+    Column("after_digest", LargeBinary),
+    # Keyed, so that a change which was altered can be told from its neighbours.
+    Column("mac", LargeBinary),
     ForeignKeyConstraint(
         ["organization_id", "revision"], ["change_set.organization_id", "change_set.revision"]
     ),
     Index(None, "organization_id", "name", "revision"),
+)
+
+# Not on the organization's row: compaction then keeps no writer waiting.
+change_horizon = Table(
+    "change_horizon",
+    metadata,
+    _key("organization_id"),
+    Column("feed", BigInteger, nullable=False),
+    Column("history", BigInteger, nullable=False),
+    # Keyed: whoever writes the database cannot pass images off as compacted.
+    Column("seal", LargeBinary, nullable=False),
+    # The schedule leaves the organization alone until then: one process at a time.
+    Column("compact_after", UtcDateTime),
+    _of_organization(),
 )
 
 request = Table(

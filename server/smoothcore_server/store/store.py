@@ -206,11 +206,13 @@ class Store:
             method=author.method,
             request_id=author.request_id,
             change_count=len(transaction.changes),
-            digest=change_log.digest(transaction.changes),
+            digest=b"",
             chain_hash=b"",
         )
-        chained = change_log.chained(self._chain_key, transaction.head.chain_hash, header)
-        change_log.append(transaction.connection, chained, transaction.changes)
+        previous = transaction.head.chain_hash
+        change_log.append(
+            transaction.connection, self._chain_key, previous, header, transaction.changes
+        )
 
     async def _was_committed(self, organization: str, change_set_id: str) -> bool:
         """Whether a change set is in the log. The lock waits for a COMMIT that the database has
