@@ -41,6 +41,7 @@ from tests.contract.shop import (
     mill,
     mm,
     new_organization,
+    rename_tool,
     write,
 )
 from tests.contract.values import resources
@@ -397,15 +398,19 @@ async def test_a_write_with_a_foreign_resource_in_hand_changes_nothing_of_it(
 ) -> None:
     other = await new_organization(database, "other")
     tool = (await write(plain, lambda tx: tx.tools.insert(Tool("t-1", "mine")))).value
+    entry = ToolTableEntry(MACHINE, "9", description="mine")
+    await write(plain, lambda tx: tx.entries.insert(entry))
 
     def meddle(tx: Transaction) -> None:
-        tx.tools.touch(dataclasses.replace(tool, display_name="touched"))
+        tx.entries.touch(dataclasses.replace(entry, description="touched"))
         tx.tools.update(tool, dataclasses.replace(tool, display_name="updated"))
         tx.tools.delete(tool)
 
     await write(plain, meddle, other)
     found = await plain.read(ORGANIZATION, lambda reader: reader.tools.get("t-1"))
     assert (found.display_name, found.meta) == ("mine", tool.meta)
+    row = await plain.read(ORGANIZATION, lambda reader: reader.entries.get(MACHINE, "9"))
+    assert row.description == "mine"
 
 
 async def test_an_entry_has_one_open_binding_and_a_tool_is_in_one_place(plain: Store) -> None:
@@ -477,3 +482,28 @@ async def test_the_status_of_a_machine_is_volatile_and_goes_with_it(
 
 def test_the_nouns_of_these_tests_are_all_there_are() -> None:
     assert {case.cls for case in CASES.values()} == {noun.cls for noun in NOUNS}
+
+
+async def test_a_version_is_of_one_state_of_one_resource(store: Store) -> None:
+    seen = set()
+    for name in ("first", "second"):
+        await write(store, add_tool("t-1", display_name=name))
+        for change in ("", "renamed"):
+            if change:
+                await write(store, rename_tool("t-1", change))
+            version, tool = await store.read(
+                ORGANIZATION,
+                lambda reader: (v := reader.tools.version("t-1"), reader.tools.at([v])[v]),
+            )
+            assert tool.display_name == (change or name)
+            seen.add(version)
+        await write(store, lambda tx: tx.tools.delete(tx.tools.get("t-1")))
+    assert len(seen) == 4
+    with pytest.raises(NotFoundError):
+        await store.read(ORGANIZATION, lambda reader: reader.tools.version("t-1"))
+
+
+async def test_what_has_no_volatile_part_changes_only_with_a_revision(store: Store) -> None:
+    await write(store, add_tool("t-1"))
+    with pytest.raises(TypeError):
+        await write(store, lambda tx: tx.tools.touch(tx.tools.get("t-1")))

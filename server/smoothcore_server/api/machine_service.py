@@ -50,7 +50,7 @@ class MachineApi(Service, MachineServiceServicer):
         self, request: machine_service_pb2.GetMachineRequest, context: Any
     ) -> machine_pb2.Machine:
         machine_id = names.last_id(request.name)
-        return await self.read(lambda reader: message.to_message(reader.machines.get(machine_id)))
+        return await self.get(machine_pb2.Machine, nouns.MACHINE, machine_id, message.to_message)
 
     async def ListMachines(
         self, request: machine_service_pb2.ListMachinesRequest, context: Any

@@ -75,7 +75,7 @@ class ProgramApi(Service, ProgramServiceServicer):
         self, request: program_service_pb2.GetProgramRequest, context: Any
     ) -> program_pb2.Program:
         program_id = names.last_id(request.name)
-        return await self.read(lambda reader: message.to_message(reader.programs.get(program_id)))
+        return await self.get(program_pb2.Program, nouns.PROGRAM, program_id, message.to_message)
 
     async def ListPrograms(
         self, request: program_service_pb2.ListProgramsRequest, context: Any

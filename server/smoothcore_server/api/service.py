@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from google.protobuf.message import Message
 from sqlalchemy import ColumnElement
 
+from smoothcore_server.api.kept_messages import KeptMessages, messages_of
 from smoothcore_server.api.paging import PageTokens, page_size
+from smoothcore_server.api.raw_messages import as_message, repeated
 from smoothcore_server.app.call import caller, current_call
 from smoothcore_server.feed.tokens import Position, ResumeTokens
 from smoothcore_server.store.idempotency import Idempotency
@@ -35,6 +37,7 @@ class Service:
         self.store = store
         self.page_tokens = page_tokens
         self.resume_tokens = resume_tokens
+        self._kept = KeptMessages()
 
     async def write(
         self,
@@ -58,6 +61,17 @@ class Service:
         """Run a query on the caller's organization."""
         return await self.store.read(caller().organization, query)
 
+    async def get(
+        self, answer: type[M], noun: Noun[R], key: str, to_message: Callable[[R], M]
+    ) -> M:
+        """The message of a resource, which must be the same for every caller."""
+
+        def query(reader: Reader) -> bytes:
+            found = reader.of(noun)
+            return messages_of(self._kept, found, noun, [found.version(key)], to_message)[0]
+
+        return as_message(await self.store.read(caller().organization, query), answer)
+
     async def list(
         self,
         request: Any,
@@ -66,33 +80,35 @@ class Service:
         noun: Noun[R],
         to_message: Callable[[R], Message],
         conditions: Callable[[Reader], Sequence[ColumnElement[bool]]] = lambda _reader: (),
-        refine: Callable[[Reader, list[R]], list[R]] = lambda _reader, found: found,
+        refine: Callable[[Reader, list[R]], list[R]] | None = None,
     ) -> M:
         """One page of the resources of a noun that fulfil the request's filter, in its order.
 
-        ``refine`` may replace the resources of a page, one for one.
+        ``to_message`` must make the same of a resource for every caller. ``refine`` may replace
+        the resources of a page, one for one; without it their messages are kept.
         """
         after = self.page_tokens.read(request)
         size = page_size(request.page_size)
         listing = Listing.parse(noun, request.filter, request.order_by)
-        organization = caller().organization
 
-        def query(reader: Reader) -> tuple[M, list[Any] | None]:
-            found = reader.of(noun).page(
-                *conditions(reader), after=after, limit=size + 1, listing=listing
-            )
-            resources = refine(reader, [resource for resource, _ in found[:size]])
-            messages = fitting([to_message(resource) for resource in resources])
-            made = response(**{field: messages})
-            if after is None:
-                made.resume_token = self.resume_token(reader)  # type: ignore[attr-defined]
-            shown = len(messages)
-            return made, found[shown - 1][1] if shown < len(found) else None
+        def query(reader: Reader) -> tuple[list[bytes], str, list[Any] | None]:
+            resources, where = reader.of(noun), conditions(reader)
+            limits: _Limits = {"after": after, "limit": size + 1, "listing": listing}
+            if refine is None and not noun.is_volatile:
+                versions, keys = _parts(resources.version_page(*where, **limits))
+                made = messages_of(self._kept, resources, noun, versions[:size], to_message)
+            else:
+                found, keys = _parts(resources.page(*where, **limits))
+                refined = refine(reader, found[:size]) if refine else found[:size]
+                made = [to_message(resource).SerializeToString() for resource in refined]
+            shown = fitting(made)
+            token = self.resume_token(reader) if after is None else ""
+            return shown, token, keys[len(shown) - 1] if len(shown) < len(keys) else None
 
-        made, last = await self.store.read(organization, query)
-        if last is not None:
-            made.next_page_token = self.page_tokens.make(request, last)  # type: ignore[attr-defined]
-        return made
+        shown, resume_token, last = await self.store.read(caller().organization, query)
+        next_token = self.page_tokens.make(request, last) if last is not None else ""
+        rest = response(resume_token=resume_token, next_page_token=next_token)
+        return as_message(repeated(response, field, shown) + rest.SerializeToString(), response)
 
     def resume_token(self, reader: Reader) -> str:
         """A token for the position that a reader reads at."""
@@ -100,11 +116,24 @@ class Service:
         return self.resume_tokens.make(reader.organization, position)
 
 
-def fitting(messages: Sequence[M]) -> Sequence[M]:
+class _Limits(TypedDict):
+    """Which part of a list is a page."""
+
+    after: Sequence[Any] | None
+    limit: int
+    listing: Listing
+
+
+def _parts(page: Sequence[tuple[V, list[Any]]]) -> tuple[list[V], list[list[Any]]]:
+    """What a page holds, and the keys to go on behind."""
+    return [found for found, _ in page], [key for _, key in page]
+
+
+def fitting(messages: list[bytes]) -> list[bytes]:
     """As many of these as fit into a page, and at least one."""
     used = 0
     for index, message in enumerate(messages):
-        used += message.ByteSize()
+        used += len(message)
         if used > MAX_PAGE_BYTES and index:
             return messages[:index]
     return messages

@@ -47,7 +47,7 @@ class ToolApi(Service, ToolServiceServicer):
         self, request: tool_service_pb2.GetToolRequest, context: Any
     ) -> tool_pb2.Tool:
         tool_id = names.last_id(request.name)
-        return await self.read(lambda reader: message.to_message(reader.tools.get(tool_id)))
+        return await self.get(tool_pb2.Tool, nouns.TOOL, tool_id, message.to_message)
 
     async def ListTools(
         self, request: tool_service_pb2.ListToolsRequest, context: Any

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Delete, Insert, Select, Table, Update, bindparam, select
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Insert,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    select,
+    type_coerce,
+)
+from sqlalchemy.types import NullType
 
 from smoothcore_server.domain.change import ResourceType
 from smoothcore_server.domain.resource import Meta
@@ -48,6 +59,8 @@ class Noun(Generic[R]):
     """The machine a resource belongs to."""
     derived: Callable[[R], Row] = lambda _resource: {}
     """Columns that no field has."""
+    is_volatile: bool = False
+    """Whether something in a row may change without a new revision (`WritableRepository.touch`)."""
 
     # Statements are made once: building one costs more than running it.
 
@@ -73,6 +86,25 @@ class Noun(Generic[R]):
     def by_key(self) -> Select[Any]:
         """Reads the resource of a key; parameters have the names of the key's columns."""
         return self.all.where(*map(self._is, self.key))
+
+    @property
+    def version(self) -> tuple[str, ...]:
+        """The columns of a `repository.Version`."""
+        return (*self.key, "uid", "revision", "update_time")
+
+    @cached_property
+    def versions(self) -> Select[Any]:
+        """Reads versions where `all` reads resources."""
+        # Compared and never shown, so the time stays in the driver's form.
+        columns: list[ColumnElement[Any]] = [
+            type_coerce(self.table.c[name], NullType()) for name in self.version
+        ]
+        return select(*columns).where(self._is("organization_id"))
+
+    @cached_property
+    def version_by_key(self) -> Select[Any]:
+        """Reads the version of a key."""
+        return self.versions.where(*map(self._is, self.key))
 
     @cached_property
     def insert(self) -> Insert:

@@ -37,6 +37,7 @@ TOOL_TABLE_ENTRY: Noun[ToolTableEntry] = Noun(
     ),
     machine_of=lambda entry: entry.machine_id,
     derived=lambda entry: {"address_order": address_order(entry.address)},
+    is_volatile=True,
 )
 TOOL: Noun[Tool] = Noun(
     resource_type=ResourceType.TOOL,
@@ -89,6 +90,7 @@ READINESS: Noun[Readiness] = Noun(
     order=("machine_id",),
     name_of="machines/{}/readiness".format,
     machine_of=lambda readiness: readiness.machine_id,
+    is_volatile=True,
 )
 API_KEY: Noun[ApiKey] = Noun(
     resource_type=ResourceType.API_KEY,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from sqlalchemy import ColumnElement, Select, func, select, tuple_
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 MAX_KEYS = 500
 """That one statement asks for."""
+Version: TypeAlias = tuple[Any, ...]
+"""Of a resource: its key, uid, revision and update time, so that two versions are the same only if
+the rows are. The time tells apart what a revision was before and after a fail-over to a database
+that had lost it."""
 
 
 class Repository(Generic[R]):
@@ -68,10 +72,42 @@ class Repository(Generic[R]):
         query = listing.page(self._noun.all.where(*conditions), after).limit(limit)
         return [(self._from_row(row), listing.key(row)) for row in self._rows(query)]
 
+    def version(self, *key: str) -> Version:
+        """The version of the resource of this key; raises NotFoundError."""
+        found = self._reader.connection.execute(
+            self._noun.version_by_key, self._key_of(key)
+        ).first()
+        if found is None:
+            raise not_found(self._noun.name_of(*key))
+        return tuple(found)
+
+    def version_page(
+        self,
+        *conditions: ColumnElement[bool],
+        after: Sequence[Any] | None,
+        limit: int,
+        listing: Listing,
+    ) -> list[tuple[Version, list[Any]]]:
+        """What `page` gives, with the versions of the resources instead of themselves."""
+        query = listing.page(self._noun.versions.where(*conditions), after).limit(limit)
+        length = len(self._noun.version)
+        return [(tuple(row[:length]), listing.key(row)) for row in self._rows(query)]
+
+    def at(self, versions: Sequence[Version]) -> dict[Version, R]:
+        """The resources of versions that were read in this transaction."""
+        keys = [version[: len(self._noun.key)] for version in versions]
+        by_key = {self._key_in(resource): resource for resource in self._of_keys(keys)}
+        return {version: by_key[key] for version, key in zip(versions, keys, strict=True)}
+
     def count(self, *conditions: ColumnElement[bool]) -> int:
         """How many resources fulfil the conditions."""
         query = select(func.count()).select_from(self._noun.table).where(self._mine(), *conditions)
         return self._reader.connection.execute(query).scalar_one()
+
+    @property
+    def organization(self) -> str:
+        """Whose resources these are."""
+        return self._reader.organization
 
     @property
     def c(self) -> Any:
@@ -85,6 +121,19 @@ class Repository(Generic[R]):
     def _rows(self, query: Select[Any]) -> Sequence[Any]:
         mine = {"organization_id": self._reader.organization}
         return self._reader.connection.execute(query, mine).all()
+
+    def _of_keys(self, keys: Sequence[Sequence[str]]) -> list[R]:
+        """Those of the resources of these keys that exist."""
+        if len(keys) == 1:
+            found = self.find(*keys[0])
+            return [] if found is None else [found]
+        columns = [self.c[name] for name in self._noun.key]
+        chunks = [keys[at : at + MAX_KEYS] for at in range(0, len(keys), MAX_KEYS)]
+        return [found for chunk in chunks for found in self.where(tuple_(*columns).in_(chunk))]
+
+    def _key_in(self, resource: R) -> tuple[str, ...]:
+        row = self._noun.mapper.to_row(resource)
+        return tuple(row[name] for name in self._noun.key)
 
     def _key_of(self, key: Sequence[str]) -> dict[str, str]:
         """The parameters of the noun's statements for a key."""
@@ -153,6 +202,8 @@ class WritableRepository(Repository[R]):
 
     def touch(self, resource: R) -> None:
         """Store what is volatile about a resource: no revision, no change, no event."""
+        if not self._noun.is_volatile:
+            raise TypeError(f"a {self._noun.cls.__name__} changes only with a revision")
         self._replace([resource])
 
     def delete(self, resource: R, etag: str = "") -> None:
@@ -161,8 +212,7 @@ class WritableRepository(Repository[R]):
         Raises AbortedError if ``etag`` is given and not the resource's.
         """
         check_etag(resource, etag)
-        row = self._row(resource)
-        key = self._key_of([row[name] for name in self._noun.key])
+        key = self._key_of(self._key_in(resource))
         self._reader.connection.execute(self._noun.delete, key)
         self._keep_external_ids([resource], [])
         self._record(ChangeKind.DELETED, resource, None)
@@ -174,12 +224,8 @@ class WritableRepository(Repository[R]):
 
     def _taken(self, resources: Sequence[R]) -> set[str]:
         """The names of these resources that exist."""
-        keys = [[row[name] for name in self._noun.key] for row in map(self._row, resources)]
-        if len(keys) == 1:
-            return set() if self.find(*keys[0]) is None else {resources[0].name}
-        columns = tuple_(*[self.c[name] for name in self._noun.key])
-        chunks = [keys[at : at + MAX_KEYS] for at in range(0, len(keys), MAX_KEYS)]
-        return {found.name for chunk in chunks for found in self.where(columns.in_(chunk))}
+        keys = [self._key_in(resource) for resource in resources]
+        return {found.name for found in self._of_keys(keys)}
 
     def _replace(self, resources: Iterable[R]) -> None:
         keys = ("organization_id", *self._noun.key)
