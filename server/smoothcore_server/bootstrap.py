@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -36,7 +37,7 @@ from smoothcore_server.api.program_service import ProgramApi
 from smoothcore_server.api.tool_service import ToolApi
 from smoothcore_server.api.verification_service import VerificationApi
 from smoothcore_server.api.watch import WatchSettings
-from smoothcore_server.app import readiness
+from smoothcore_server.app import readiness, signing_keys
 from smoothcore_server.app.compaction import CompactionTimer, Compactor
 from smoothcore_server.app.identity import Authenticator, create_api_key
 from smoothcore_server.app.staleness import StalenessTimer
@@ -44,8 +45,9 @@ from smoothcore_server.config import Settings
 from smoothcore_server.domain.principal import EVERYTHING, ApiKey
 from smoothcore_server.feed.tailer import Feed
 from smoothcore_server.feed.tokens import ResumeTokens
-from smoothcore_server.store import instance
+from smoothcore_server.store import instance, secret_table, signing_key_table
 from smoothcore_server.store.engine import Engine
+from smoothcore_server.store.envelope import Envelope
 from smoothcore_server.store.postgres import PostgresEngine
 from smoothcore_server.store.root_key import (
     Keys,
@@ -73,6 +75,8 @@ DEFAULT_ORGANIZATION = "default"
 OPERATOR = "operator/smoothd"
 """The actor of what the operator does with `smoothd` commands."""
 HEALTH_INTERVAL_S = 1.0
+REWRAP_BATCH = 200
+"""Secrets; so long does one transaction keep others from writing."""
 log = structlog.get_logger("smoothcore")
 
 
@@ -88,7 +92,9 @@ class Database:
     """An opened database and its keys: what `smoothd` commands need without a server."""
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.keys = _keys(settings)
+        self.envelope = Envelope(self.keys.envelope)
         self.store = Store(
             _engine(settings),
             chain_key=self.keys.chain,
@@ -111,6 +117,9 @@ class Database:
                 "its change log could not be verified. Restore root.key (or SMOOTH_ROOT_KEY) from "
                 "your copy"
             )
+        await self.store.run_write(
+            lambda connection: signing_key_table.ensure(connection, self.envelope, now)
+        )
         committed = await self.store.transact(
             Author(DEFAULT_ORGANIZATION, OPERATOR, method="smoothd.serve"),
             self._first_key,
@@ -144,6 +153,27 @@ class Database:
         )
         token: str = committed.value
         return token
+
+    async def rotate_signing_keys(self, *, revoke: bool) -> str:
+        """Sign access tokens with another key from now on; gives its id."""
+        lifetime = timedelta(seconds=self.settings.access_token_lifetime_s)
+        return await signing_keys.rotate(self.store, self.envelope, lifetime, revoke=revoke)
+
+    async def rewrap_secrets(self) -> tuple[int, int]:
+        """Wrap all sealed secrets with a new generation of keys; gives it, and how many they were.
+
+        A run that is cut off leaves some under the older generation, which can still be read; the
+        next run goes on with it.
+        """
+        generation = await self.store.run_write(secret_table.begin_rewrap)
+        count = 0
+        while some := await self.store.run_write(
+            lambda connection: secret_table.rewrap_some(
+                connection, self.envelope, generation, REWRAP_BATCH
+            )
+        ):
+            count += some
+        return generation, count
 
     async def close(self) -> None:
         """Let go of the database."""

@@ -21,6 +21,7 @@ from smoothcore_server.bootstrap import (
 from smoothcore_server.config import PREFIX, ConfigError, Settings, load_settings
 from smoothcore_server.domain.errors import SmoothCoreError
 from smoothcore_server.domain.principal import EVERYTHING, ApiKey
+from smoothcore_server.store.envelope import SealedSecretError
 from smoothcore_server.store.root_key import RootKeyError
 from smoothcore_server.transport.listen import ListenError
 from smoothcore_server.transport.logging import configure_logging
@@ -33,7 +34,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-keys_app = typer.Typer(help="API keys, made by the instance's operator.", no_args_is_help=True)
+keys_app = typer.Typer(
+    help="API keys, and the keys of the instance: for its operator.", no_args_is_help=True
+)
 organizations_app = typer.Typer(help="Organizations.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(organizations_app, name="organizations")
@@ -162,6 +165,49 @@ def create_key(
     print(_run(_with_database(settings, work)))
 
 
+@keys_app.command("rotate")
+def rotate_keys(
+    revoke: Annotated[
+        bool,
+        typer.Option(
+            "--revoke",
+            help="End at once what the old key has signed, because somebody else may have it.",
+        ),
+    ] = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Sign access tokens with a new key; servers that run take it up within seconds.
+
+    What the old key has signed stays valid until it expires.
+    """
+    settings = load_settings(config, data_dir=data_dir)
+    _refuse_absent(settings)
+
+    async def work(database: Database) -> str:
+        await database.prepare()
+        return await database.rotate_signing_keys(revoke=revoke)
+
+    print(f"access tokens are signed with key {_run(_with_database(settings, work))} now")
+
+
+@keys_app.command("rewrap")
+def rewrap_keys(config: Config = None, data_dir: DataDir = None) -> None:
+    """Encrypt the data keys of all stored secrets with a new key-encryption key.
+
+    The server may run. What is cut off is gone on with by the next run.
+    """
+    settings = load_settings(config, data_dir=data_dir)
+    _refuse_absent(settings)
+
+    async def work(database: Database) -> tuple[int, int]:
+        await database.prepare()
+        return await database.rewrap_secrets()
+
+    generation, count = _run(_with_database(settings, work))
+    print(f"{count} secrets are wrapped with key {generation} now")
+
+
 @organizations_app.command("create")
 def create_organization(
     organization: Annotated[str, typer.Argument(help="Id: a-z, 0-9 and -.")],
@@ -213,7 +259,7 @@ def main() -> None:
     """Entry point. An error that the operator can mend is one line on stderr and exit code 2."""
     try:
         app()
-    except (ConfigError, RootKeyError, ListenError, TlsError) as error:
+    except (ConfigError, RootKeyError, SealedSecretError, ListenError, TlsError) as error:
         print(f"smoothd: {error}", file=sys.stderr)
         sys.exit(2)
     except SmoothCoreError as error:

@@ -102,6 +102,13 @@ class Settings(BaseSettings):
     max_connection_age_s: float | None = Field(
         None, gt=0, description="Clients reconnect after this time, to spread over replicas."
     )
+    access_token_lifetime_s: float = Field(
+        600.0,
+        ge=10,
+        le=3600,
+        description="How long an access token of a login works; clients get new ones by "
+        "themselves.",
+    )
     postgres_pool_size: int = Field(10, ge=2, le=200, description="Connections to PostgreSQL.")
     statement_timeout_s: float = Field(
         30.0, gt=0, le=3600, description="Longest statement on PostgreSQL."

@@ -76,6 +76,8 @@ instance = Table(
     _text("timeline"),
     # Of the root key that the instance was made with: another one is refused at start.
     Column("root_key_fingerprint", LargeBinary, nullable=False),
+    # Of the key-encryption keys that are derived from it: what new secrets are sealed with.
+    Column("key_generation", Integer, nullable=False, server_default=text("1")),
     Column("create_time", UtcDateTime, nullable=False),
 )
 
@@ -496,4 +498,40 @@ request = Table(
     Column("create_time", UtcDateTime, nullable=False),
     _of_organization(),
     Index(None, "create_time"),
+)
+
+# Secrets that must be read back, sealed (store/envelope.py). Those of the instance have no
+# organization, so there is no foreign key.
+secret = Table(
+    "secret",
+    metadata,
+    _key("organization_id"),
+    _key("owner_table"),
+    _key("owner_id"),
+    Column("generation", Integer, nullable=False),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    Index(None, "generation"),
+)
+
+CURRENT = text("state = 'CURRENT'")
+
+# Of the instance: what access tokens are signed with. The private half is a row of `secret`.
+signing_key = Table(
+    "signing_key",
+    metadata,
+    _key("id"),
+    Column("public_key", LargeBinary, nullable=False),
+    _text("state"),
+    Column("create_time", UtcDateTime, nullable=False),
+    Column("activate_time", UtcDateTime),
+    Column("retire_time", UtcDateTime),
+    Column("expire_time", UtcDateTime),
+    Index(
+        "uq_signing_key_current",
+        "state",
+        unique=True,
+        sqlite_where=CURRENT,
+        postgresql_where=CURRENT,
+    ),
 )

@@ -31,6 +31,10 @@ class Keys:
     page_token: bytes
     api_key: bytes
     """Keyed hash of API key secrets."""
+    refresh_token: bytes
+    """Keyed hash of refresh tokens."""
+    envelope: bytes
+    """The key-encryption keys of store/envelope.py are derived from it."""
     fingerprint: bytes
     """Says which root key this is, and nothing about it; kept in the database."""
 
@@ -50,6 +54,8 @@ def derive_keys(root: bytes) -> Keys:
         resume_token=derive("resume-token"),
         page_token=derive("page-token"),
         api_key=derive("api-key"),
+        refresh_token=derive("refresh-token"),
+        envelope=derive("envelope"),
         fingerprint=derive("fingerprint"),
     )
 
