@@ -37,6 +37,7 @@ from smoothcore_server.domain.table_push import PushMode
 from smoothcore_server.domain.tool import Tool, ToolCondition
 from smoothcore_server.domain.tool_kind import ToolKind
 from smoothcore_server.domain.tool_table import ParsedTable, ReadFrom, Registers, TableRow
+from smoothcore_server.domain.tool_type import ToolType
 from smoothcore_server.store import change_log
 from smoothcore_server.store.idempotency import Idempotency
 from smoothcore_server.store.store import Committed, Store
@@ -186,8 +187,9 @@ def mill(machine_id: str = MACHINE) -> Machine:
 def _furnish(tx: Transaction) -> None:
     tx.machines.insert(mill())
     push(row(1, "6.0"), row(2, "6.0"), mode=PushMode.SNAPSHOT)(tx)
+    tx.tool_types.insert(ToolType("em-6", external_ids={"erp": "4711"}))
     for number in (1, 2):
-        tx.tools.insert(Tool(f"tool-{number}", kind=ToolKind.FLAT_END_MILL))
+        tx.tools.insert(Tool(f"tool-{number}", kind=ToolKind.FLAT_END_MILL, tool_type_id="em-6"))
     bind_tools(tx, MACHINE, [Bind(str(number), f"tool-{number}") for number in (1, 2)], OWNER)
     tx.programs.insert(_program())
     job = tx.jobs.insert(Job("op10", MACHINE, PROGRAM))

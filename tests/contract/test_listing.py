@@ -36,6 +36,7 @@ from smoothcore.v1 import (
     program_pin_pb2,
     tool_pb2,
     tool_table_entry_pb2,
+    tool_type_pb2,
 )
 from smoothcore_server.app.table_facts import as_last_read
 from smoothcore_server.bootstrap import Database
@@ -72,6 +73,7 @@ LISTED: dict[ResourceType, tuple[Any, str]] = {
     ResourceType.MACHINE: (machine_pb2.Machine, "machines"),
     ResourceType.TOOL_TABLE_ENTRY: (tool_table_entry_pb2.ToolTableEntry, "entries"),
     ResourceType.TOOL: (tool_pb2.Tool, "tools"),
+    ResourceType.TOOL_TYPE: (tool_type_pb2.ToolType, "tool_types"),
     ResourceType.BINDING: (binding_pb2.Binding, "bindings"),
     ResourceType.PROGRAM: (program_pb2.Program, "programs"),
     ResourceType.PROGRAM_PIN: (program_pin_pb2.ProgramPin, "program_pins"),
@@ -535,7 +537,7 @@ def example_of(field: Field) -> str:
     if field.kind == "enum":
         return f"{field.prefix}_{field.choices[-1]}"
     if field.kind == "resource name":
-        for name in ("tools/x", "machines/x", "programs/x", "apiKeys/x"):
+        for name in ("tools/x", "toolTypes/x", "machines/x", "programs/x", "apiKeys/x"):
             for end in ("", "/toolTableEntries/x~2F1", "/jobs/x", "/bindings/x", "/programPins/x"):
                 try:
                     field.condition(Operator.EQUAL, name + end)

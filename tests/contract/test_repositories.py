@@ -25,6 +25,7 @@ from smoothcore_server.domain.program_pin import ProgramPin
 from smoothcore_server.domain.readiness import Readiness
 from smoothcore_server.domain.tool import Tool, ToolGeometry
 from smoothcore_server.domain.tool_table import Registers, ToolTableEntry
+from smoothcore_server.domain.tool_type import ToolType
 from smoothcore_server.store import models
 from smoothcore_server.store.machine_status import StoredStatus
 from smoothcore_server.store.nouns import NOUNS
@@ -86,6 +87,7 @@ CASES = {
         "entries", ToolTableEntry, (MACHINE, "Ä/5.1"), {"machine_id": MACHINE, "address": "Ä/5.1"}
     ),
     "tool": Case("tools", Tool, ("t-9",), {"id": "t-9"}),
+    "tool type": Case("tool_types", ToolType, ("y-9",), {"id": "y-9"}),
     "binding": Case(
         "bindings",
         Binding,

@@ -9,6 +9,7 @@ from grpc import StatusCode as Code
 
 from smoothcore.v1 import (
     api_key_pb2,
+    binding_service_pb2,
     identity_service_pb2,
     machine_service_pb2,
     tool_pb2,
@@ -17,7 +18,16 @@ from smoothcore.v1 import (
 from smoothcore_server.bootstrap import Database
 from smoothcore_server.config import Settings
 from smoothcore_server.store.root_key import RootKeyError
-from tests.support.requests import bind, create_machine, create_tool, push_file, refused
+from tests.support.requests import (
+    bind,
+    create_machine,
+    create_tool,
+    create_type,
+    push_file,
+    refused,
+    update_tool,
+    update_type,
+)
 from tests.support.smooth import Caller, SmoothServer
 
 
@@ -94,6 +104,45 @@ async def test_a_key_that_is_bound_to_a_machine_decides_nothing_about_tools_on_o
     for call in calls:
         seen = await refused(call, Code.PERMISSION_DENIED, "PERMISSION_DENIED")
         assert "mill-1" not in seen.message
+
+
+async def test_a_key_that_is_bound_to_a_machine_decides_nothing_about_types_of_tools_on_others(
+    server: SmoothServer, caller: Caller
+) -> None:
+    for machine in ("mill-1", "mill-2"):
+        await caller.machines.CreateMachine(create_machine(machine))
+        await caller.machines.PushToolTable(push_file(b"T1 P1 D6\n", machine=f"machines/{machine}"))
+    for type_id in ("a", "b"):
+        await caller.tools.CreateToolType(create_type(type_id))
+    await caller.tools.CreateTool(create_tool("t7", tool_type="toolTypes/a"))
+    await caller.tools.CreateTool(create_tool("t8", tool_type="toolTypes/b"))
+    bound = (await caller.bindings.BindTool(bind("1", "tools/t7"))).name
+    await caller.bindings.BindTool(bind("1", "tools/t8", "machines/mill-2"))
+    _, other = await make_key(server, "tools.write", machines=("machines/mill-2",))
+    batch = tool_service_pb2.BatchUpdateToolTypesRequest(
+        requests=[
+            update_type("toolTypes/b", display_name="mine"),
+            update_type("toolTypes/a", display_name="mine too"),
+        ]
+    )
+    tools = tool_service_pb2.BatchUpdateToolsRequest(
+        requests=[
+            update_tool("tools/t8", display_name="mine"),
+            update_tool("tools/t7", display_name="mine too"),
+        ]
+    )
+    delete = tool_service_pb2.DeleteToolTypeRequest(name="toolTypes/a")
+    for call in (
+        other.tools.UpdateToolType(batch.requests[1]),
+        other.tools.BatchUpdateToolTypes(batch),
+        other.tools.DeleteToolType(delete),
+        other.tools.BatchUpdateTools(tools),
+    ):
+        seen = await refused(call, Code.PERMISSION_DENIED, "PERMISSION_DENIED")
+        assert "mill-1" not in seen.wire
+    await other.tools.UpdateToolType(batch.requests[0])
+    await caller.bindings.UnbindTool(binding_service_pb2.UnbindToolRequest(name=bound))
+    await other.tools.BatchUpdateToolTypes(batch)
 
 
 async def test_accepting_a_push_of_some_rows_does_not_settle_the_doubt_of_another_push(

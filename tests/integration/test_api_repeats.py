@@ -27,6 +27,7 @@ from tests.support.requests import (
     create_key,
     create_machine,
     create_tool,
+    create_type,
     head,
     pin,
     push_file,
@@ -34,6 +35,8 @@ from tests.support.requests import (
     refused,
     row,
     send_program,
+    update_tool,
+    update_type,
 )
 from tests.support.smooth import Caller, SmoothServer
 
@@ -141,6 +144,45 @@ async def test_every_kind_of_write_answers_a_repeat_with_its_first_answer(
     steps += [
         (caller.programs.PinProgramTools, pin(program.name, request_id="r")),
         (caller.programs.UnpinProgramTools, unpin),
+    ]
+    tools = caller.tools
+    steps += [
+        (tools.CreateToolType, create_type("y1", request_id="r")),
+        (
+            tools.BatchCreateToolTypes,
+            tool_service_pb2.BatchCreateToolTypesRequest(
+                requests=[create_type("y2")], request_id="r"
+            ),
+        ),
+        (
+            tools.BatchUpdateTools,
+            tool_service_pb2.BatchUpdateToolsRequest(
+                requests=[update_tool("tools/t8", display_name="x")], request_id="r"
+            ),
+        ),
+        (
+            tools.BatchUpdateToolTypes,
+            tool_service_pb2.BatchUpdateToolTypesRequest(
+                requests=[update_type("toolTypes/y1", display_name="x")], request_id="r"
+            ),
+        ),
+        (
+            tools.DeleteToolType,
+            tool_service_pb2.DeleteToolTypeRequest(name="toolTypes/y1", request_id="r"),
+        ),
+        (
+            tools.BatchDeleteToolTypes,
+            tool_service_pb2.BatchDeleteToolTypesRequest(
+                requests=[tool_service_pb2.DeleteToolTypeRequest(name="toolTypes/y2")],
+                request_id="r",
+            ),
+        ),
+        (
+            tools.BatchDeleteTools,
+            tool_service_pb2.BatchDeleteToolsRequest(
+                requests=[tool_service_pb2.DeleteToolRequest(name="tools/t8")], request_id="r"
+            ),
+        ),
     ]
     answers = [await call(request) for call, request in steps]
     bound = answers[4].name

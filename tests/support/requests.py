@@ -38,6 +38,7 @@ from smoothcore.v1 import (
     tool_pb2,
     tool_service_pb2,
     tool_table_entry_pb2,
+    tool_type_pb2,
     verification_service_pb2,
 )
 from tests.support.smooth import Caller
@@ -219,6 +220,33 @@ def create_tool(
     )
 
 
+def create_type(
+    tool_type_id: str = "", request_id: str = "", **fields: Any
+) -> tool_service_pb2.CreateToolTypeRequest:
+    """A request to make a tool type."""
+    return tool_service_pb2.CreateToolTypeRequest(
+        tool_type_id=tool_type_id,
+        tool_type=tool_type_pb2.ToolType(**fields),
+        request_id=request_id,
+    )
+
+
+def update_tool(name: str, *paths: str, **fields: Any) -> tool_service_pb2.UpdateToolRequest:
+    """A request to change a tool; without paths, what is set."""
+    return tool_service_pb2.UpdateToolRequest(
+        tool=tool_pb2.Tool(name=name, **fields),
+        update_mask=FieldMask(paths=paths) if paths else None,
+    )
+
+
+def update_type(name: str, *paths: str, **fields: Any) -> tool_service_pb2.UpdateToolTypeRequest:
+    """A request to change a tool type; without paths, what is set."""
+    return tool_service_pb2.UpdateToolTypeRequest(
+        tool_type=tool_type_pb2.ToolType(name=name, **fields),
+        update_mask=FieldMask(paths=paths) if paths else None,
+    )
+
+
 def file_of(
     content: bytes,
     file_format: machine_service_pb2.ToolTableFormat.ValueType = LINUXCNC,
@@ -390,6 +418,8 @@ class World:
     free_entry: str = ""
     tool: str = ""
     free_tool: str = ""
+    tool_type: str = ""
+    free_type: str = ""
     binding: str = ""
     program: str = ""
     pin: str = ""
@@ -413,7 +443,17 @@ async def make_world(caller: Caller, mark: str) -> World:
     await caller.machines.PushToolTable(push_file(table, world.machine))
     world.entry = f"{world.machine}/toolTableEntries/1"
     world.free_entry = f"{world.machine}/toolTableEntries/3"
-    world.tool = (await caller.tools.CreateTool(create_tool(f"{mark}-1", display_name=mark))).name
+    for type_id in ("type", "free-type"):
+        made_type = await caller.tools.CreateToolType(
+            create_type(f"{mark}-{type_id}", display_name=mark)
+        )
+        world.free_type = made_type.name
+    world.tool_type = f"toolTypes/{mark}-type"
+    world.tool = (
+        await caller.tools.CreateTool(
+            create_tool(f"{mark}-1", display_name=mark, tool_type=world.tool_type)
+        )
+    ).name
     world.free_tool = (await caller.tools.CreateTool(create_tool(f"{mark}-2"))).name
     world.binding = (await caller.bindings.BindTool(bind("1", world.tool, world.machine))).name
     world.program = (await send_program(caller, world.content)).name
@@ -435,6 +475,8 @@ async def make_world(caller: Caller, mark: str) -> World:
         world.free_entry,
         world.tool,
         world.free_tool,
+        world.tool_type,
+        world.free_type,
         world.binding,
         world.program,
         world.pin,
@@ -505,18 +547,47 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
         ),
         "ProgramService.UploadProgram": upload(b"T1 M6\n"),
         "ToolService.BatchCreateTools": tool_service_pb2.BatchCreateToolsRequest(
-            requests=[create_tool()]
+            requests=[create_tool(tool_type=world.tool_type)]
         ),
-        "ToolService.CreateTool": create_tool(),
+        "ToolService.BatchCreateToolTypes": tool_service_pb2.BatchCreateToolTypesRequest(
+            requests=[create_type()]
+        ),
+        "ToolService.BatchDeleteTools": tool_service_pb2.BatchDeleteToolsRequest(
+            requests=[tool_service_pb2.DeleteToolRequest(name=world.free_tool)]
+        ),
+        "ToolService.BatchDeleteToolTypes": tool_service_pb2.BatchDeleteToolTypesRequest(
+            requests=[tool_service_pb2.DeleteToolTypeRequest(name=world.free_type)]
+        ),
+        "ToolService.BatchGetTools": tool_service_pb2.BatchGetToolsRequest(
+            names=[world.tool, world.free_tool]
+        ),
+        "ToolService.BatchGetToolTypes": tool_service_pb2.BatchGetToolTypesRequest(
+            names=[world.tool_type, world.free_type]
+        ),
+        "ToolService.BatchUpdateTools": tool_service_pb2.BatchUpdateToolsRequest(
+            requests=[
+                update_tool(world.tool, display_name="other"),
+                update_tool(world.free_tool, tool_type=world.tool_type),
+            ]
+        ),
+        "ToolService.BatchUpdateToolTypes": tool_service_pb2.BatchUpdateToolTypesRequest(
+            requests=[update_type(world.tool_type, display_name="other")]
+        ),
+        "ToolService.CreateTool": create_tool(tool_type=world.tool_type),
+        "ToolService.CreateToolType": create_type(),
         "ToolService.DeleteTool": tool_service_pb2.DeleteToolRequest(name=world.free_tool),
+        "ToolService.DeleteToolType": tool_service_pb2.DeleteToolTypeRequest(name=world.free_type),
+        "ToolService.GetToolType": tool_service_pb2.GetToolTypeRequest(name=world.tool_type),
         "ToolService.GetTool": tool_service_pb2.GetToolRequest(name=world.tool),
         "ToolService.ListTools": tool_service_pb2.ListToolsRequest(),
+        "ToolService.ListToolTypes": tool_service_pb2.ListToolTypesRequest(),
         "ToolService.SetToolCondition": tool_service_pb2.SetToolConditionRequest(
             name=world.tool, condition=tool_pb2.TOOL_CONDITION_BROKEN, reason="it broke"
         ),
-        "ToolService.UpdateTool": tool_service_pb2.UpdateToolRequest(
-            tool=tool_pb2.Tool(name=world.tool, display_name="other")
+        "ToolService.UpdateTool": update_tool(
+            world.tool, display_name="other", tool_type=world.tool_type
         ),
+        "ToolService.UpdateToolType": update_type(world.tool_type, display_name="other"),
         "VerificationService.GetReadiness": verification_service_pb2.GetReadinessRequest(
             name=f"{world.machine}/readiness"
         ),

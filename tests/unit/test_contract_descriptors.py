@@ -29,7 +29,7 @@ UNSIGNED = {
     FieldDescriptor.TYPE_FIXED32,
     FieldDescriptor.TYPE_FIXED64,
 }
-VERBS_THAT_READ = ("Get", "List", "Watch", "Verify", "WhoAmI")
+VERBS_THAT_READ = ("Get", "BatchGet", "List", "Watch", "Verify", "WhoAmI")
 
 
 @cache

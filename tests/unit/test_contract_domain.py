@@ -14,8 +14,14 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor
 
 import smoothcore.v1
 import smoothcore_server.api.messages
-from smoothcore.v1 import error_reason_pb2, machine_pb2, machine_service_pb2, tool_pb2
-from smoothcore_server.api.messages import change_set, machine, tool, tool_table
+from smoothcore.v1 import (
+    error_reason_pb2,
+    machine_pb2,
+    machine_service_pb2,
+    tool_pb2,
+    tool_type_pb2,
+)
+from smoothcore_server.api.messages import change_set, machine, tool, tool_table, tool_type
 from smoothcore_server.api.messages.values import EnumMap
 from smoothcore_server.domain.change import READ_PERMISSION, ResourceType
 from smoothcore_server.domain.errors import ErrorReason, SmoothCoreError
@@ -114,6 +120,7 @@ def settable(message: Descriptor) -> set[str]:
 def test_updates_may_set_what_the_contract_says_and_nothing_else() -> None:
     assert settable(machine_pb2.Machine.DESCRIPTOR) == set(machine.SETTABLE)
     assert settable(tool_pb2.Tool.DESCRIPTOR) == set(tool.SETTABLE)
+    assert settable(tool_type_pb2.ToolType.DESCRIPTOR) == set(tool_type.SETTABLE)
 
 
 def test_every_type_of_resource_has_a_read_permission_and_a_message() -> None:

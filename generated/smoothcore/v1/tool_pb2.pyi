@@ -294,6 +294,7 @@ class Tool(_message.Message):
     SERIAL_NUMBER_FIELD_NUMBER: _builtins.int
     CONDITION_FIELD_NUMBER: _builtins.int
     CONDITION_REASON_FIELD_NUMBER: _builtins.int
+    TOOL_TYPE_FIELD_NUMBER: _builtins.int
     EXTERNAL_IDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, e.g. "tools/em-6-0042". Set by the server."""
@@ -308,7 +309,7 @@ class Tool(_message.Message):
     display_name: _builtins.str
     """Name for people, at most 200 characters."""
     kind: Global___ToolKind.ValueType
-    """The shape of its cutting end."""
+    """The shape of its cutting end; where it is not stated, that of its type counts."""
     manufacturer: _builtins.str
     """Who makes it, at most 200 characters."""
     product_id: _builtins.str
@@ -319,6 +320,10 @@ class Tool(_message.Message):
     """Whether it may be used; changed by SetToolCondition."""
     condition_reason: _builtins.str
     """Why it may not be used; empty when available."""
+    tool_type: _builtins.str
+    """The type it is one of, e.g. "toolTypes/hoffmann-207380-6"; empty when nobody has said. It must
+    exist. Sizes and kind that the tool does not state itself are those of its type.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the resource was made, by the server's clock."""
@@ -329,7 +334,7 @@ class Tool(_message.Message):
 
     @_builtins.property
     def geometry(self) -> Global___ToolGeometry:
-        """Its nominal sizes."""
+        """Its own nominal sizes; those of its type are not repeated here."""
 
     @_builtins.property
     def external_ids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -355,11 +360,12 @@ class Tool(_message.Message):
         serial_number: _builtins.str = ...,
         condition: Global___ToolCondition.ValueType = ...,
         condition_reason: _builtins.str = ...,
+        tool_type: _builtins.str = ...,
         external_ids: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "geometry", b"geometry", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "condition_reason", b"condition_reason", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "external_ids", b"external_ids", "geometry", b"geometry", "kind", b"kind", "manufacturer", b"manufacturer", "name", b"name", "product_id", b"product_id", "revision", b"revision", "serial_number", b"serial_number", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "condition_reason", b"condition_reason", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "external_ids", b"external_ids", "geometry", b"geometry", "kind", b"kind", "manufacturer", b"manufacturer", "name", b"name", "product_id", b"product_id", "revision", b"revision", "serial_number", b"serial_number", "tool_type", b"tool_type", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,9 +28,10 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from smoothcore.v1 import access_pb2 as smoothcore_dot_v1_dot_access__pb2
 from smoothcore.v1 import tool_pb2 as smoothcore_dot_v1_dot_tool__pb2
+from smoothcore.v1 import tool_type_pb2 as smoothcore_dot_v1_dot_tool__type__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n smoothcore/v1/tool_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a google/protobuf/field_mask.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x18smoothcore/v1/tool.proto\"m\n\x11\x43reateToolRequest\x12\x15\n\x07tool_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\'\n\x04tool\x18\x02 \x01(\x0b\x32\x13.smoothcore.v1.ToolB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"m\n\x17\x42\x61tchCreateToolsRequest\x12\x38\n\x08requests\x18\x01 \x03(\x0b\x32 .smoothcore.v1.CreateToolRequestB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"P\n\x18\x42\x61tchCreateToolsResponse\x12\"\n\x05tools\x18\x01 \x03(\x0b\x32\x13.smoothcore.v1.Tool\x12\x10\n\x08revision\x18\x02 \x01(\x03\";\n\x0eGetToolRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/Tool\"s\n\x10ListToolsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"f\n\x11ListToolsResponse\x12\"\n\x05tools\x18\x01 \x03(\x0b\x32\x13.smoothcore.v1.Tool\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x8d\x01\n\x11UpdateToolRequest\x12\'\n\x04tool\x18\x01 \x01(\x0b\x32\x13.smoothcore.v1.ToolB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\xbf\x01\n\x17SetToolConditionRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/Tool\x12\x35\n\tcondition\x18\x02 \x01(\x0e\x32\x1c.smoothcore.v1.ToolConditionB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"l\n\x11\x44\x65leteToolRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/Tool\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"&\n\x12\x44\x65leteToolResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x32\xff\x06\n\x0bToolService\x12m\n\nCreateTool\x12 .smoothcore.v1.CreateToolRequest\x1a\x13.smoothcore.v1.Tool\"(\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x11\"\t/v1/tools:\x04tool\x12\x96\x01\n\x10\x42\x61tchCreateTools\x12&.smoothcore.v1.BatchCreateToolsRequest\x1a\'.smoothcore.v1.BatchCreateToolsResponse\"1\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/tools:batchCreate:\x01*\x12i\n\x07GetTool\x12\x1d.smoothcore.v1.GetToolRequest\x1a\x13.smoothcore.v1.Tool\"*\xa2\xbb\x18\x0c\n\ntools.read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=tools/*}\x12q\n\tListTools\x12\x1f.smoothcore.v1.ListToolsRequest\x1a .smoothcore.v1.ListToolsResponse\"!\xa2\xbb\x18\x0c\n\ntools.read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/tools\x12{\n\nUpdateTool\x12 .smoothcore.v1.UpdateToolRequest\x1a\x13.smoothcore.v1.Tool\"6\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{tool.name=tools/*}:\x04tool\x12\x8c\x01\n\x10SetToolCondition\x12&.smoothcore.v1.SetToolConditionRequest\x1a\x13.smoothcore.v1.Tool\";\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02$\"\x1f/v1/{name=tools/*}:setCondition:\x01*\x12~\n\nDeleteTool\x12 .smoothcore.v1.DeleteToolRequest\x1a!.smoothcore.v1.DeleteToolResponse\"+\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=tools/*}BT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n smoothcore/v1/tool_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a google/protobuf/field_mask.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x18smoothcore/v1/tool.proto\x1a\x1dsmoothcore/v1/tool_type.proto\"m\n\x11\x43reateToolRequest\x12\x15\n\x07tool_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\'\n\x04tool\x18\x02 \x01(\x0b\x32\x13.smoothcore.v1.ToolB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"m\n\x17\x42\x61tchCreateToolsRequest\x12\x38\n\x08requests\x18\x01 \x03(\x0b\x32 .smoothcore.v1.CreateToolRequestB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"P\n\x18\x42\x61tchCreateToolsResponse\x12\"\n\x05tools\x18\x01 \x03(\x0b\x32\x13.smoothcore.v1.Tool\x12\x10\n\x08revision\x18\x02 \x01(\x03\";\n\x0eGetToolRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/Tool\"s\n\x10ListToolsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"f\n\x11ListToolsResponse\x12\"\n\x05tools\x18\x01 \x03(\x0b\x32\x13.smoothcore.v1.Tool\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x8d\x01\n\x11UpdateToolRequest\x12\'\n\x04tool\x18\x01 \x01(\x0b\x32\x13.smoothcore.v1.ToolB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\xbf\x01\n\x17SetToolConditionRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/Tool\x12\x35\n\tcondition\x18\x02 \x01(\x0e\x32\x1c.smoothcore.v1.ToolConditionB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"l\n\x11\x44\x65leteToolRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/Tool\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"&\n\x12\x44\x65leteToolResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"B\n\x14\x42\x61tchGetToolsRequest\x12*\n\x05names\x18\x01 \x03(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/Tool\";\n\x15\x42\x61tchGetToolsResponse\x12\"\n\x05tools\x18\x01 \x03(\x0b\x32\x13.smoothcore.v1.Tool\"m\n\x17\x42\x61tchUpdateToolsRequest\x12\x38\n\x08requests\x18\x01 \x03(\x0b\x32 .smoothcore.v1.UpdateToolRequestB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"P\n\x18\x42\x61tchUpdateToolsResponse\x12\"\n\x05tools\x18\x01 \x03(\x0b\x32\x13.smoothcore.v1.Tool\x12\x10\n\x08revision\x18\x02 \x01(\x03\"m\n\x17\x42\x61tchDeleteToolsRequest\x12\x38\n\x08requests\x18\x01 \x03(\x0b\x32 .smoothcore.v1.DeleteToolRequestB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\",\n\x18\x42\x61tchDeleteToolsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\x7f\n\x15\x43reateToolTypeRequest\x12\x1a\n\x0ctool_type_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x30\n\ttool_type\x18\x02 \x01(\x0b\x32\x17.smoothcore.v1.ToolTypeB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"u\n\x1b\x42\x61tchCreateToolTypesRequest\x12<\n\x08requests\x18\x01 \x03(\x0b\x32$.smoothcore.v1.CreateToolTypeRequestB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"]\n\x1c\x42\x61tchCreateToolTypesResponse\x12+\n\ntool_types\x18\x01 \x03(\x0b\x32\x17.smoothcore.v1.ToolType\x12\x10\n\x08revision\x18\x02 \x01(\x03\"C\n\x12GetToolTypeRequest\x12-\n\x04name\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x18\n\x16smoothcore.v1/ToolType\"w\n\x14ListToolTypesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"s\n\x15ListToolTypesResponse\x12+\n\ntool_types\x18\x01 \x03(\x0b\x32\x17.smoothcore.v1.ToolType\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x9a\x01\n\x15UpdateToolTypeRequest\x12\x30\n\ttool_type\x18\x01 \x01(\x0b\x32\x17.smoothcore.v1.ToolTypeB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"t\n\x15\x44\x65leteToolTypeRequest\x12-\n\x04name\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x18\n\x16smoothcore.v1/ToolType\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"*\n\x16\x44\x65leteToolTypeResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"J\n\x18\x42\x61tchGetToolTypesRequest\x12.\n\x05names\x18\x01 \x03(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x18\n\x16smoothcore.v1/ToolType\"H\n\x19\x42\x61tchGetToolTypesResponse\x12+\n\ntool_types\x18\x01 \x03(\x0b\x32\x17.smoothcore.v1.ToolType\"u\n\x1b\x42\x61tchUpdateToolTypesRequest\x12<\n\x08requests\x18\x01 \x03(\x0b\x32$.smoothcore.v1.UpdateToolTypeRequestB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"]\n\x1c\x42\x61tchUpdateToolTypesResponse\x12+\n\ntool_types\x18\x01 \x03(\x0b\x32\x17.smoothcore.v1.ToolType\x12\x10\n\x08revision\x18\x02 \x01(\x03\"u\n\x1b\x42\x61tchDeleteToolTypesRequest\x12<\n\x08requests\x18\x01 \x03(\x0b\x32$.smoothcore.v1.DeleteToolTypeRequestB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"0\n\x1c\x42\x61tchDeleteToolTypesResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x32\xfb\x14\n\x0bToolService\x12m\n\nCreateTool\x12 .smoothcore.v1.CreateToolRequest\x1a\x13.smoothcore.v1.Tool\"(\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x11\"\t/v1/tools:\x04tool\x12\x96\x01\n\x10\x42\x61tchCreateTools\x12&.smoothcore.v1.BatchCreateToolsRequest\x1a\'.smoothcore.v1.BatchCreateToolsResponse\"1\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/tools:batchCreate:\x01*\x12i\n\x07GetTool\x12\x1d.smoothcore.v1.GetToolRequest\x1a\x13.smoothcore.v1.Tool\"*\xa2\xbb\x18\x0c\n\ntools.read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=tools/*}\x12\x86\x01\n\rBatchGetTools\x12#.smoothcore.v1.BatchGetToolsRequest\x1a$.smoothcore.v1.BatchGetToolsResponse\"*\xa2\xbb\x18\x0c\n\ntools.read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/tools:batchGet\x12q\n\tListTools\x12\x1f.smoothcore.v1.ListToolsRequest\x1a .smoothcore.v1.ListToolsResponse\"!\xa2\xbb\x18\x0c\n\ntools.read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/tools\x12{\n\nUpdateTool\x12 .smoothcore.v1.UpdateToolRequest\x1a\x13.smoothcore.v1.Tool\"6\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{tool.name=tools/*}:\x04tool\x12\x96\x01\n\x10\x42\x61tchUpdateTools\x12&.smoothcore.v1.BatchUpdateToolsRequest\x1a\'.smoothcore.v1.BatchUpdateToolsResponse\"1\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/tools:batchUpdate:\x01*\x12\x8c\x01\n\x10SetToolCondition\x12&.smoothcore.v1.SetToolConditionRequest\x1a\x13.smoothcore.v1.Tool\";\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02$\"\x1f/v1/{name=tools/*}:setCondition:\x01*\x12~\n\nDeleteTool\x12 .smoothcore.v1.DeleteToolRequest\x1a!.smoothcore.v1.DeleteToolResponse\"+\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=tools/*}\x12\x96\x01\n\x10\x42\x61tchDeleteTools\x12&.smoothcore.v1.BatchDeleteToolsRequest\x1a\'.smoothcore.v1.BatchDeleteToolsResponse\"1\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/tools:batchDelete:\x01*\x12\x82\x01\n\x0e\x43reateToolType\x12$.smoothcore.v1.CreateToolTypeRequest\x1a\x17.smoothcore.v1.ToolType\"1\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x1a\"\r/v1/toolTypes:\ttool_type\x12\xa6\x01\n\x14\x42\x61tchCreateToolTypes\x12*.smoothcore.v1.BatchCreateToolTypesRequest\x1a+.smoothcore.v1.BatchCreateToolTypesResponse\"5\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/toolTypes:batchCreate:\x01*\x12y\n\x0bGetToolType\x12!.smoothcore.v1.GetToolTypeRequest\x1a\x17.smoothcore.v1.ToolType\".\xa2\xbb\x18\x0c\n\ntools.read\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/{name=toolTypes/*}\x12\x96\x01\n\x11\x42\x61tchGetToolTypes\x12\'.smoothcore.v1.BatchGetToolTypesRequest\x1a(.smoothcore.v1.BatchGetToolTypesResponse\".\xa2\xbb\x18\x0c\n\ntools.read\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/toolTypes:batchGet\x12\x81\x01\n\rListToolTypes\x12#.smoothcore.v1.ListToolTypesRequest\x1a$.smoothcore.v1.ListToolTypesResponse\"%\xa2\xbb\x18\x0c\n\ntools.read\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/toolTypes\x12\x95\x01\n\x0eUpdateToolType\x12$.smoothcore.v1.UpdateToolTypeRequest\x1a\x17.smoothcore.v1.ToolType\"D\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02-2 /v1/{tool_type.name=toolTypes/*}:\ttool_type\x12\xa6\x01\n\x14\x42\x61tchUpdateToolTypes\x12*.smoothcore.v1.BatchUpdateToolTypesRequest\x1a+.smoothcore.v1.BatchUpdateToolTypesResponse\"5\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/toolTypes:batchUpdate:\x01*\x12\x8e\x01\n\x0e\x44\x65leteToolType\x12$.smoothcore.v1.DeleteToolTypeRequest\x1a%.smoothcore.v1.DeleteToolTypeResponse\"/\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x18*\x16/v1/{name=toolTypes/*}\x12\xa6\x01\n\x14\x42\x61tchDeleteToolTypes\x12*.smoothcore.v1.BatchDeleteToolTypesRequest\x1a+.smoothcore.v1.BatchDeleteToolTypesResponse\"5\xa2\xbb\x18\r\n\x0btools.write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/toolTypes:batchDelete:\x01*BT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -80,40 +81,158 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETETOOLREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
   _globals['_DELETETOOLREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_DELETETOOLREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_BATCHGETTOOLSREQUEST'].fields_by_name['names']._loaded_options = None
+  _globals['_BATCHGETTOOLSREQUEST'].fields_by_name['names']._serialized_options = b'\342A\001\002\372A\024\n\022smoothcore.v1/Tool'
+  _globals['_BATCHUPDATETOOLSREQUEST'].fields_by_name['requests']._loaded_options = None
+  _globals['_BATCHUPDATETOOLSREQUEST'].fields_by_name['requests']._serialized_options = b'\342A\001\002'
+  _globals['_BATCHUPDATETOOLSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_BATCHUPDATETOOLSREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_BATCHDELETETOOLSREQUEST'].fields_by_name['requests']._loaded_options = None
+  _globals['_BATCHDELETETOOLSREQUEST'].fields_by_name['requests']._serialized_options = b'\342A\001\002'
+  _globals['_BATCHDELETETOOLSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_BATCHDELETETOOLSREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_CREATETOOLTYPEREQUEST'].fields_by_name['tool_type_id']._loaded_options = None
+  _globals['_CREATETOOLTYPEREQUEST'].fields_by_name['tool_type_id']._serialized_options = b'\342A\001\001'
+  _globals['_CREATETOOLTYPEREQUEST'].fields_by_name['tool_type']._loaded_options = None
+  _globals['_CREATETOOLTYPEREQUEST'].fields_by_name['tool_type']._serialized_options = b'\342A\001\002'
+  _globals['_CREATETOOLTYPEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATETOOLTYPEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_BATCHCREATETOOLTYPESREQUEST'].fields_by_name['requests']._loaded_options = None
+  _globals['_BATCHCREATETOOLTYPESREQUEST'].fields_by_name['requests']._serialized_options = b'\342A\001\002'
+  _globals['_BATCHCREATETOOLTYPESREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_BATCHCREATETOOLTYPESREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_GETTOOLTYPEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETTOOLTYPEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\030\n\026smoothcore.v1/ToolType'
+  _globals['_LISTTOOLTYPESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTTOOLTYPESREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTTOOLTYPESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTTOOLTYPESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTTOOLTYPESREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTTOOLTYPESREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTTOOLTYPESREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTTOOLTYPESREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATETOOLTYPEREQUEST'].fields_by_name['tool_type']._loaded_options = None
+  _globals['_UPDATETOOLTYPEREQUEST'].fields_by_name['tool_type']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATETOOLTYPEREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATETOOLTYPEREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATETOOLTYPEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATETOOLTYPEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_DELETETOOLTYPEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETETOOLTYPEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\030\n\026smoothcore.v1/ToolType'
+  _globals['_DELETETOOLTYPEREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_DELETETOOLTYPEREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
+  _globals['_DELETETOOLTYPEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DELETETOOLTYPEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_BATCHGETTOOLTYPESREQUEST'].fields_by_name['names']._loaded_options = None
+  _globals['_BATCHGETTOOLTYPESREQUEST'].fields_by_name['names']._serialized_options = b'\342A\001\002\372A\030\n\026smoothcore.v1/ToolType'
+  _globals['_BATCHUPDATETOOLTYPESREQUEST'].fields_by_name['requests']._loaded_options = None
+  _globals['_BATCHUPDATETOOLTYPESREQUEST'].fields_by_name['requests']._serialized_options = b'\342A\001\002'
+  _globals['_BATCHUPDATETOOLTYPESREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_BATCHUPDATETOOLTYPESREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_BATCHDELETETOOLTYPESREQUEST'].fields_by_name['requests']._loaded_options = None
+  _globals['_BATCHDELETETOOLTYPESREQUEST'].fields_by_name['requests']._serialized_options = b'\342A\001\002'
+  _globals['_BATCHDELETETOOLTYPESREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_BATCHDELETETOOLTYPESREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
   _globals['_TOOLSERVICE'].methods_by_name['CreateTool']._loaded_options = None
   _globals['_TOOLSERVICE'].methods_by_name['CreateTool']._serialized_options = b'\242\273\030\r\n\013tools.write\202\323\344\223\002\021\"\t/v1/tools:\004tool'
   _globals['_TOOLSERVICE'].methods_by_name['BatchCreateTools']._loaded_options = None
   _globals['_TOOLSERVICE'].methods_by_name['BatchCreateTools']._serialized_options = b'\242\273\030\r\n\013tools.write\202\323\344\223\002\032\"\025/v1/tools:batchCreate:\001*'
   _globals['_TOOLSERVICE'].methods_by_name['GetTool']._loaded_options = None
   _globals['_TOOLSERVICE'].methods_by_name['GetTool']._serialized_options = b'\242\273\030\014\n\ntools.read\202\323\344\223\002\024\022\022/v1/{name=tools/*}'
+  _globals['_TOOLSERVICE'].methods_by_name['BatchGetTools']._loaded_options = None
+  _globals['_TOOLSERVICE'].methods_by_name['BatchGetTools']._serialized_options = b'\242\273\030\014\n\ntools.read\202\323\344\223\002\024\022\022/v1/tools:batchGet'
   _globals['_TOOLSERVICE'].methods_by_name['ListTools']._loaded_options = None
   _globals['_TOOLSERVICE'].methods_by_name['ListTools']._serialized_options = b'\242\273\030\014\n\ntools.read\202\323\344\223\002\013\022\t/v1/tools'
   _globals['_TOOLSERVICE'].methods_by_name['UpdateTool']._loaded_options = None
   _globals['_TOOLSERVICE'].methods_by_name['UpdateTool']._serialized_options = b'\242\273\030\r\n\013tools.write\202\323\344\223\002\0372\027/v1/{tool.name=tools/*}:\004tool'
+  _globals['_TOOLSERVICE'].methods_by_name['BatchUpdateTools']._loaded_options = None
+  _globals['_TOOLSERVICE'].methods_by_name['BatchUpdateTools']._serialized_options = b'\242\273\030\r\n\013tools.write\202\323\344\223\002\032\"\025/v1/tools:batchUpdate:\001*'
   _globals['_TOOLSERVICE'].methods_by_name['SetToolCondition']._loaded_options = None
   _globals['_TOOLSERVICE'].methods_by_name['SetToolCondition']._serialized_options = b'\242\273\030\r\n\013tools.write\202\323\344\223\002$\"\037/v1/{name=tools/*}:setCondition:\001*'
   _globals['_TOOLSERVICE'].methods_by_name['DeleteTool']._loaded_options = None
   _globals['_TOOLSERVICE'].methods_by_name['DeleteTool']._serialized_options = b'\242\273\030\r\n\013tools.write\202\323\344\223\002\024*\022/v1/{name=tools/*}'
-  _globals['_CREATETOOLREQUEST']._serialized_start=229
-  _globals['_CREATETOOLREQUEST']._serialized_end=338
-  _globals['_BATCHCREATETOOLSREQUEST']._serialized_start=340
-  _globals['_BATCHCREATETOOLSREQUEST']._serialized_end=449
-  _globals['_BATCHCREATETOOLSRESPONSE']._serialized_start=451
-  _globals['_BATCHCREATETOOLSRESPONSE']._serialized_end=531
-  _globals['_GETTOOLREQUEST']._serialized_start=533
-  _globals['_GETTOOLREQUEST']._serialized_end=592
-  _globals['_LISTTOOLSREQUEST']._serialized_start=594
-  _globals['_LISTTOOLSREQUEST']._serialized_end=709
-  _globals['_LISTTOOLSRESPONSE']._serialized_start=711
-  _globals['_LISTTOOLSRESPONSE']._serialized_end=813
-  _globals['_UPDATETOOLREQUEST']._serialized_start=816
-  _globals['_UPDATETOOLREQUEST']._serialized_end=957
-  _globals['_SETTOOLCONDITIONREQUEST']._serialized_start=960
-  _globals['_SETTOOLCONDITIONREQUEST']._serialized_end=1151
-  _globals['_DELETETOOLREQUEST']._serialized_start=1153
-  _globals['_DELETETOOLREQUEST']._serialized_end=1261
-  _globals['_DELETETOOLRESPONSE']._serialized_start=1263
-  _globals['_DELETETOOLRESPONSE']._serialized_end=1301
-  _globals['_TOOLSERVICE']._serialized_start=1304
-  _globals['_TOOLSERVICE']._serialized_end=2199
+  _globals['_TOOLSERVICE'].methods_by_name['BatchDeleteTools']._loaded_options = None
+  _globals['_TOOLSERVICE'].methods_by_name['BatchDeleteTools']._serialized_options = b'\242\273\030\r\n\013tools.write\202\323\344\223\002\032\"\025/v1/tools:batchDelete:\001*'
+  _globals['_TOOLSERVICE'].methods_by_name['CreateToolType']._loaded_options = None
+  _globals['_TOOLSERVICE'].methods_by_name['CreateToolType']._serialized_options = b'\242\273\030\r\n\013tools.write\202\323\344\223\002\032\"\r/v1/toolTypes:\ttool_type'
+  _globals['_TOOLSERVICE'].methods_by_name['BatchCreateToolTypes']._loaded_options = None
+  _globals['_TOOLSERVICE'].methods_by_name['BatchCreateToolTypes']._serialized_options = b'\242\273\030\r\n\013tools.write\202\323\344\223\002\036\"\031/v1/toolTypes:batchCreate:\001*'
+  _globals['_TOOLSERVICE'].methods_by_name['GetToolType']._loaded_options = None
+  _globals['_TOOLSERVICE'].methods_by_name['GetToolType']._serialized_options = b'\242\273\030\014\n\ntools.read\202\323\344\223\002\030\022\026/v1/{name=toolTypes/*}'
+  _globals['_TOOLSERVICE'].methods_by_name['BatchGetToolTypes']._loaded_options = None
+  _globals['_TOOLSERVICE'].methods_by_name['BatchGetToolTypes']._serialized_options = b'\242\273\030\014\n\ntools.read\202\323\344\223\002\030\022\026/v1/toolTypes:batchGet'
+  _globals['_TOOLSERVICE'].methods_by_name['ListToolTypes']._loaded_options = None
+  _globals['_TOOLSERVICE'].methods_by_name['ListToolTypes']._serialized_options = b'\242\273\030\014\n\ntools.read\202\323\344\223\002\017\022\r/v1/toolTypes'
+  _globals['_TOOLSERVICE'].methods_by_name['UpdateToolType']._loaded_options = None
+  _globals['_TOOLSERVICE'].methods_by_name['UpdateToolType']._serialized_options = b'\242\273\030\r\n\013tools.write\202\323\344\223\002-2 /v1/{tool_type.name=toolTypes/*}:\ttool_type'
+  _globals['_TOOLSERVICE'].methods_by_name['BatchUpdateToolTypes']._loaded_options = None
+  _globals['_TOOLSERVICE'].methods_by_name['BatchUpdateToolTypes']._serialized_options = b'\242\273\030\r\n\013tools.write\202\323\344\223\002\036\"\031/v1/toolTypes:batchUpdate:\001*'
+  _globals['_TOOLSERVICE'].methods_by_name['DeleteToolType']._loaded_options = None
+  _globals['_TOOLSERVICE'].methods_by_name['DeleteToolType']._serialized_options = b'\242\273\030\r\n\013tools.write\202\323\344\223\002\030*\026/v1/{name=toolTypes/*}'
+  _globals['_TOOLSERVICE'].methods_by_name['BatchDeleteToolTypes']._loaded_options = None
+  _globals['_TOOLSERVICE'].methods_by_name['BatchDeleteToolTypes']._serialized_options = b'\242\273\030\r\n\013tools.write\202\323\344\223\002\036\"\031/v1/toolTypes:batchDelete:\001*'
+  _globals['_CREATETOOLREQUEST']._serialized_start=260
+  _globals['_CREATETOOLREQUEST']._serialized_end=369
+  _globals['_BATCHCREATETOOLSREQUEST']._serialized_start=371
+  _globals['_BATCHCREATETOOLSREQUEST']._serialized_end=480
+  _globals['_BATCHCREATETOOLSRESPONSE']._serialized_start=482
+  _globals['_BATCHCREATETOOLSRESPONSE']._serialized_end=562
+  _globals['_GETTOOLREQUEST']._serialized_start=564
+  _globals['_GETTOOLREQUEST']._serialized_end=623
+  _globals['_LISTTOOLSREQUEST']._serialized_start=625
+  _globals['_LISTTOOLSREQUEST']._serialized_end=740
+  _globals['_LISTTOOLSRESPONSE']._serialized_start=742
+  _globals['_LISTTOOLSRESPONSE']._serialized_end=844
+  _globals['_UPDATETOOLREQUEST']._serialized_start=847
+  _globals['_UPDATETOOLREQUEST']._serialized_end=988
+  _globals['_SETTOOLCONDITIONREQUEST']._serialized_start=991
+  _globals['_SETTOOLCONDITIONREQUEST']._serialized_end=1182
+  _globals['_DELETETOOLREQUEST']._serialized_start=1184
+  _globals['_DELETETOOLREQUEST']._serialized_end=1292
+  _globals['_DELETETOOLRESPONSE']._serialized_start=1294
+  _globals['_DELETETOOLRESPONSE']._serialized_end=1332
+  _globals['_BATCHGETTOOLSREQUEST']._serialized_start=1334
+  _globals['_BATCHGETTOOLSREQUEST']._serialized_end=1400
+  _globals['_BATCHGETTOOLSRESPONSE']._serialized_start=1402
+  _globals['_BATCHGETTOOLSRESPONSE']._serialized_end=1461
+  _globals['_BATCHUPDATETOOLSREQUEST']._serialized_start=1463
+  _globals['_BATCHUPDATETOOLSREQUEST']._serialized_end=1572
+  _globals['_BATCHUPDATETOOLSRESPONSE']._serialized_start=1574
+  _globals['_BATCHUPDATETOOLSRESPONSE']._serialized_end=1654
+  _globals['_BATCHDELETETOOLSREQUEST']._serialized_start=1656
+  _globals['_BATCHDELETETOOLSREQUEST']._serialized_end=1765
+  _globals['_BATCHDELETETOOLSRESPONSE']._serialized_start=1767
+  _globals['_BATCHDELETETOOLSRESPONSE']._serialized_end=1811
+  _globals['_CREATETOOLTYPEREQUEST']._serialized_start=1813
+  _globals['_CREATETOOLTYPEREQUEST']._serialized_end=1940
+  _globals['_BATCHCREATETOOLTYPESREQUEST']._serialized_start=1942
+  _globals['_BATCHCREATETOOLTYPESREQUEST']._serialized_end=2059
+  _globals['_BATCHCREATETOOLTYPESRESPONSE']._serialized_start=2061
+  _globals['_BATCHCREATETOOLTYPESRESPONSE']._serialized_end=2154
+  _globals['_GETTOOLTYPEREQUEST']._serialized_start=2156
+  _globals['_GETTOOLTYPEREQUEST']._serialized_end=2223
+  _globals['_LISTTOOLTYPESREQUEST']._serialized_start=2225
+  _globals['_LISTTOOLTYPESREQUEST']._serialized_end=2344
+  _globals['_LISTTOOLTYPESRESPONSE']._serialized_start=2346
+  _globals['_LISTTOOLTYPESRESPONSE']._serialized_end=2461
+  _globals['_UPDATETOOLTYPEREQUEST']._serialized_start=2464
+  _globals['_UPDATETOOLTYPEREQUEST']._serialized_end=2618
+  _globals['_DELETETOOLTYPEREQUEST']._serialized_start=2620
+  _globals['_DELETETOOLTYPEREQUEST']._serialized_end=2736
+  _globals['_DELETETOOLTYPERESPONSE']._serialized_start=2738
+  _globals['_DELETETOOLTYPERESPONSE']._serialized_end=2780
+  _globals['_BATCHGETTOOLTYPESREQUEST']._serialized_start=2782
+  _globals['_BATCHGETTOOLTYPESREQUEST']._serialized_end=2856
+  _globals['_BATCHGETTOOLTYPESRESPONSE']._serialized_start=2858
+  _globals['_BATCHGETTOOLTYPESRESPONSE']._serialized_end=2930
+  _globals['_BATCHUPDATETOOLTYPESREQUEST']._serialized_start=2932
+  _globals['_BATCHUPDATETOOLTYPESREQUEST']._serialized_end=3049
+  _globals['_BATCHUPDATETOOLTYPESRESPONSE']._serialized_start=3051
+  _globals['_BATCHUPDATETOOLTYPESRESPONSE']._serialized_end=3144
+  _globals['_BATCHDELETETOOLTYPESREQUEST']._serialized_start=3146
+  _globals['_BATCHDELETETOOLTYPESREQUEST']._serialized_end=3263
+  _globals['_BATCHDELETETOOLTYPESRESPONSE']._serialized_start=3265
+  _globals['_BATCHDELETETOOLTYPESRESPONSE']._serialized_end=3313
+  _globals['_TOOLSERVICE']._serialized_start=3316
+  _globals['_TOOLSERVICE']._serialized_end=5999
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ import warnings
 
 from smoothcore.v1 import tool_pb2 as smoothcore_dot_v1_dot_tool__pb2
 from smoothcore.v1 import tool_service_pb2 as smoothcore_dot_v1_dot_tool__service__pb2
+from smoothcore.v1 import tool_type_pb2 as smoothcore_dot_v1_dot_tool__type__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -27,7 +28,7 @@ if _version_not_supported:
 
 
 class ToolServiceStub:
-    """Tools: physical assemblies with an identity.
+    """Tools, physical assemblies with an identity, and their types, articles of a catalog.
 
     Every method may also return: INVALID_ARGUMENT (a field breaks its rule; BadRequest names it: mend
     the request), UNAUTHENTICATED and PERMISSION_DENIED (ask an administrator for a key),
@@ -58,6 +59,11 @@ class ToolServiceStub:
                 request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.GetToolRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_tool__pb2.Tool.FromString,
                 _registered_method=True)
+        self.BatchGetTools = channel.unary_unary(
+                '/smoothcore.v1.ToolService/BatchGetTools',
+                request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchGetToolsRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchGetToolsResponse.FromString,
+                _registered_method=True)
         self.ListTools = channel.unary_unary(
                 '/smoothcore.v1.ToolService/ListTools',
                 request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.ListToolsRequest.SerializeToString,
@@ -67,6 +73,11 @@ class ToolServiceStub:
                 '/smoothcore.v1.ToolService/UpdateTool',
                 request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.UpdateToolRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_tool__pb2.Tool.FromString,
+                _registered_method=True)
+        self.BatchUpdateTools = channel.unary_unary(
+                '/smoothcore.v1.ToolService/BatchUpdateTools',
+                request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchUpdateToolsRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchUpdateToolsResponse.FromString,
                 _registered_method=True)
         self.SetToolCondition = channel.unary_unary(
                 '/smoothcore.v1.ToolService/SetToolCondition',
@@ -78,10 +89,60 @@ class ToolServiceStub:
                 request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.DeleteToolRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.DeleteToolResponse.FromString,
                 _registered_method=True)
+        self.BatchDeleteTools = channel.unary_unary(
+                '/smoothcore.v1.ToolService/BatchDeleteTools',
+                request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchDeleteToolsRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchDeleteToolsResponse.FromString,
+                _registered_method=True)
+        self.CreateToolType = channel.unary_unary(
+                '/smoothcore.v1.ToolService/CreateToolType',
+                request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.CreateToolTypeRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_tool__type__pb2.ToolType.FromString,
+                _registered_method=True)
+        self.BatchCreateToolTypes = channel.unary_unary(
+                '/smoothcore.v1.ToolService/BatchCreateToolTypes',
+                request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchCreateToolTypesRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchCreateToolTypesResponse.FromString,
+                _registered_method=True)
+        self.GetToolType = channel.unary_unary(
+                '/smoothcore.v1.ToolService/GetToolType',
+                request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.GetToolTypeRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_tool__type__pb2.ToolType.FromString,
+                _registered_method=True)
+        self.BatchGetToolTypes = channel.unary_unary(
+                '/smoothcore.v1.ToolService/BatchGetToolTypes',
+                request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchGetToolTypesRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchGetToolTypesResponse.FromString,
+                _registered_method=True)
+        self.ListToolTypes = channel.unary_unary(
+                '/smoothcore.v1.ToolService/ListToolTypes',
+                request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.ListToolTypesRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.ListToolTypesResponse.FromString,
+                _registered_method=True)
+        self.UpdateToolType = channel.unary_unary(
+                '/smoothcore.v1.ToolService/UpdateToolType',
+                request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.UpdateToolTypeRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_tool__type__pb2.ToolType.FromString,
+                _registered_method=True)
+        self.BatchUpdateToolTypes = channel.unary_unary(
+                '/smoothcore.v1.ToolService/BatchUpdateToolTypes',
+                request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchUpdateToolTypesRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchUpdateToolTypesResponse.FromString,
+                _registered_method=True)
+        self.DeleteToolType = channel.unary_unary(
+                '/smoothcore.v1.ToolService/DeleteToolType',
+                request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.DeleteToolTypeRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.DeleteToolTypeResponse.FromString,
+                _registered_method=True)
+        self.BatchDeleteToolTypes = channel.unary_unary(
+                '/smoothcore.v1.ToolService/BatchDeleteToolTypes',
+                request_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchDeleteToolTypesRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchDeleteToolTypesResponse.FromString,
+                _registered_method=True)
 
 
 class ToolServiceServicer:
-    """Tools: physical assemblies with an identity.
+    """Tools, physical assemblies with an identity, and their types, articles of a catalog.
 
     Every method may also return: INVALID_ARGUMENT (a field breaks its rule; BadRequest names it: mend
     the request), UNAUTHENTICATED and PERMISSION_DENIED (ask an administrator for a key),
@@ -94,7 +155,8 @@ class ToolServiceServicer:
     def CreateTool(self, request, context):
         """Makes a tool.
         Returns: ALREADY_EXISTS if the id is taken (choose another), or one of the external ids
-        (EXTERNAL_ID_TAKEN, names the tool that has it: take it from there first).
+        (EXTERNAL_ID_TAKEN, names the tool that has it: take it from there first); NOT_FOUND if its
+        tool_type does not exist (make it with CreateToolType).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,7 +164,8 @@ class ToolServiceServicer:
 
     def BatchCreateTools(self, request, context):
         """Makes up to 1000 tools, all or none.
-        Returns: ALREADY_EXISTS if one id or external id is taken; the message names it.
+        Returns: ALREADY_EXISTS if one id or external id is taken, NOT_FOUND if a tool_type does not
+        exist; the message names it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,6 +174,14 @@ class ToolServiceServicer:
     def GetTool(self, request, context):
         """Reads a tool.
         Returns: NOT_FOUND if there is none of that name (check it with ListTools).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchGetTools(self, request, context):
+        """Reads up to 1000 tools, as of one moment.
+        Returns: NOT_FOUND if one of them does not exist; the message names it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,8 +197,17 @@ class ToolServiceServicer:
     def UpdateTool(self, request, context):
         """Changes the fields of a tool that the mask names. Where it is bound, readiness is computed
         again in the same change set.
-        Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
-        ALREADY_EXISTS if another tool has one of the external ids (EXTERNAL_ID_TAKEN).
+        Returns: NOT_FOUND if the tool or its new tool_type does not exist; ABORTED if the etag is not
+        the current one (read, decide, retry); ALREADY_EXISTS if another tool has one of the external
+        ids (EXTERNAL_ID_TAKEN); PERMISSION_DENIED if it is on a machine that the key is not bound to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchUpdateTools(self, request, context):
+        """Changes up to 1000 tools, all or none. Two of them may swap their external ids.
+        Returns: as UpdateTool; the message names the tool.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,6 +231,90 @@ class ToolServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchDeleteTools(self, request, context):
+        """Deletes up to 1000 tools, all or none.
+        Returns: as DeleteTool; the message names the tool.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateToolType(self, request, context):
+        """Makes a tool type.
+        Returns: ALREADY_EXISTS if the id is taken (choose another), or one of the external ids
+        (EXTERNAL_ID_TAKEN, names the type that has it: take it from there first).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchCreateToolTypes(self, request, context):
+        """Makes up to 1000 tool types, all or none.
+        Returns: ALREADY_EXISTS if one id or external id is taken; the message names it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetToolType(self, request, context):
+        """Reads a tool type.
+        Returns: NOT_FOUND if there is none of that name (check it with ListToolTypes).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchGetToolTypes(self, request, context):
+        """Reads up to 1000 tool types, as of one moment.
+        Returns: NOT_FOUND if one of them does not exist; the message names it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListToolTypes(self, request, context):
+        """Lists the tool types by id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateToolType(self, request, context):
+        """Changes the fields of a tool type that the mask names. Where tools of the type are bound,
+        readiness is computed again in the same change set.
+        Returns: NOT_FOUND; ABORTED if the etag is not the current one (read, decide, retry);
+        ALREADY_EXISTS if another type has one of the external ids (EXTERNAL_ID_TAKEN);
+        PERMISSION_DENIED if a tool of the type is on a machine that the key is not bound to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchUpdateToolTypes(self, request, context):
+        """Changes up to 1000 tool types, all or none. Two of them may swap their external ids.
+        Returns: as UpdateToolType; the message names the type.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteToolType(self, request, context):
+        """Deletes a tool type that no tool is of.
+        Returns: NOT_FOUND; ABORTED if the etag is not the current one; FAILED_PRECONDITION while a
+        tool is of this type (RESOURCE_IN_USE, names one: give it another type or none first).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchDeleteToolTypes(self, request, context):
+        """Deletes up to 1000 tool types, all or none.
+        Returns: as DeleteToolType; the message names the type.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ToolServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -169,6 +333,11 @@ def add_ToolServiceServicer_to_server(servicer, server):
                     request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.GetToolRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_tool__pb2.Tool.SerializeToString,
             ),
+            'BatchGetTools': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetTools,
+                    request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchGetToolsRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchGetToolsResponse.SerializeToString,
+            ),
             'ListTools': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTools,
                     request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.ListToolsRequest.FromString,
@@ -178,6 +347,11 @@ def add_ToolServiceServicer_to_server(servicer, server):
                     servicer.UpdateTool,
                     request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.UpdateToolRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_tool__pb2.Tool.SerializeToString,
+            ),
+            'BatchUpdateTools': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchUpdateTools,
+                    request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchUpdateToolsRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchUpdateToolsResponse.SerializeToString,
             ),
             'SetToolCondition': grpc.unary_unary_rpc_method_handler(
                     servicer.SetToolCondition,
@@ -189,6 +363,56 @@ def add_ToolServiceServicer_to_server(servicer, server):
                     request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.DeleteToolRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_tool__service__pb2.DeleteToolResponse.SerializeToString,
             ),
+            'BatchDeleteTools': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchDeleteTools,
+                    request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchDeleteToolsRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchDeleteToolsResponse.SerializeToString,
+            ),
+            'CreateToolType': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateToolType,
+                    request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.CreateToolTypeRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_tool__type__pb2.ToolType.SerializeToString,
+            ),
+            'BatchCreateToolTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCreateToolTypes,
+                    request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchCreateToolTypesRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchCreateToolTypesResponse.SerializeToString,
+            ),
+            'GetToolType': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetToolType,
+                    request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.GetToolTypeRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_tool__type__pb2.ToolType.SerializeToString,
+            ),
+            'BatchGetToolTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetToolTypes,
+                    request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchGetToolTypesRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchGetToolTypesResponse.SerializeToString,
+            ),
+            'ListToolTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListToolTypes,
+                    request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.ListToolTypesRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_tool__service__pb2.ListToolTypesResponse.SerializeToString,
+            ),
+            'UpdateToolType': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateToolType,
+                    request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.UpdateToolTypeRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_tool__type__pb2.ToolType.SerializeToString,
+            ),
+            'BatchUpdateToolTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchUpdateToolTypes,
+                    request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchUpdateToolTypesRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchUpdateToolTypesResponse.SerializeToString,
+            ),
+            'DeleteToolType': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteToolType,
+                    request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.DeleteToolTypeRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_tool__service__pb2.DeleteToolTypeResponse.SerializeToString,
+            ),
+            'BatchDeleteToolTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchDeleteToolTypes,
+                    request_deserializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchDeleteToolTypesRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_tool__service__pb2.BatchDeleteToolTypesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'smoothcore.v1.ToolService', rpc_method_handlers)
@@ -198,7 +422,7 @@ def add_ToolServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ToolService:
-    """Tools: physical assemblies with an identity.
+    """Tools, physical assemblies with an identity, and their types, articles of a catalog.
 
     Every method may also return: INVALID_ARGUMENT (a field breaks its rule; BadRequest names it: mend
     the request), UNAUTHENTICATED and PERMISSION_DENIED (ask an administrator for a key),
@@ -290,6 +514,33 @@ class ToolService:
             _registered_method=True)
 
     @staticmethod
+    def BatchGetTools(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ToolService/BatchGetTools',
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchGetToolsRequest.SerializeToString,
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchGetToolsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListTools(request,
             target,
             options=(),
@@ -344,6 +595,33 @@ class ToolService:
             _registered_method=True)
 
     @staticmethod
+    def BatchUpdateTools(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ToolService/BatchUpdateTools',
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchUpdateToolsRequest.SerializeToString,
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchUpdateToolsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SetToolCondition(request,
             target,
             options=(),
@@ -387,6 +665,276 @@ class ToolService:
             '/smoothcore.v1.ToolService/DeleteTool',
             smoothcore_dot_v1_dot_tool__service__pb2.DeleteToolRequest.SerializeToString,
             smoothcore_dot_v1_dot_tool__service__pb2.DeleteToolResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchDeleteTools(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ToolService/BatchDeleteTools',
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchDeleteToolsRequest.SerializeToString,
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchDeleteToolsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateToolType(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ToolService/CreateToolType',
+            smoothcore_dot_v1_dot_tool__service__pb2.CreateToolTypeRequest.SerializeToString,
+            smoothcore_dot_v1_dot_tool__type__pb2.ToolType.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCreateToolTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ToolService/BatchCreateToolTypes',
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchCreateToolTypesRequest.SerializeToString,
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchCreateToolTypesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetToolType(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ToolService/GetToolType',
+            smoothcore_dot_v1_dot_tool__service__pb2.GetToolTypeRequest.SerializeToString,
+            smoothcore_dot_v1_dot_tool__type__pb2.ToolType.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetToolTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ToolService/BatchGetToolTypes',
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchGetToolTypesRequest.SerializeToString,
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchGetToolTypesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListToolTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ToolService/ListToolTypes',
+            smoothcore_dot_v1_dot_tool__service__pb2.ListToolTypesRequest.SerializeToString,
+            smoothcore_dot_v1_dot_tool__service__pb2.ListToolTypesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateToolType(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ToolService/UpdateToolType',
+            smoothcore_dot_v1_dot_tool__service__pb2.UpdateToolTypeRequest.SerializeToString,
+            smoothcore_dot_v1_dot_tool__type__pb2.ToolType.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchUpdateToolTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ToolService/BatchUpdateToolTypes',
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchUpdateToolTypesRequest.SerializeToString,
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchUpdateToolTypesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteToolType(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ToolService/DeleteToolType',
+            smoothcore_dot_v1_dot_tool__service__pb2.DeleteToolTypeRequest.SerializeToString,
+            smoothcore_dot_v1_dot_tool__service__pb2.DeleteToolTypeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchDeleteToolTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ToolService/BatchDeleteToolTypes',
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchDeleteToolTypesRequest.SerializeToString,
+            smoothcore_dot_v1_dot_tool__service__pb2.BatchDeleteToolTypesResponse.FromString,
             options,
             channel_credentials,
             insecure,

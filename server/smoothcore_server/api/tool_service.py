@@ -1,22 +1,22 @@
-"""ToolService."""
+"""ToolService: tools. What it does with tool types is in `tool_type_service`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from smoothcore.v1 import tool_pb2, tool_service_pb2
-from smoothcore.v1.tool_service_pb2_grpc import ToolServiceServicer
 from smoothcore_server.api.masks import mask_paths
 from smoothcore_server.api.messages import names
 from smoothcore_server.api.messages import tool as message
-from smoothcore_server.api.service import Service
+from smoothcore_server.api.tool_type_service import ToolTypeMethods, deletion_from
 from smoothcore_server.app import tools
 from smoothcore_server.app.call import caller
-from smoothcore_server.domain.tool import ToolCondition
+from smoothcore_server.app.edits import Edit
+from smoothcore_server.domain.tool import Tool, ToolCondition
 from smoothcore_server.store import nouns
 
 
-class ToolApi(Service, ToolServiceServicer):
+class ToolApi(ToolTypeMethods):
     """Servicer of ToolService."""
 
     async def CreateTool(
@@ -49,6 +49,16 @@ class ToolApi(Service, ToolServiceServicer):
         tool_id = names.last_id(request.name)
         return await self.get(tool_pb2.Tool, nouns.TOOL, tool_id, message.to_message)
 
+    async def BatchGetTools(
+        self, request: tool_service_pb2.BatchGetToolsRequest, context: Any
+    ) -> tool_service_pb2.BatchGetToolsResponse:
+        ids = [names.last_id(name) for name in request.names]
+        return await self.read(
+            lambda reader: tool_service_pb2.BatchGetToolsResponse(
+                tools=[message.to_message(tool) for tool in reader.tools.get_many(ids)]
+            )
+        )
+
     async def ListTools(
         self, request: tool_service_pb2.ListToolsRequest, context: Any
     ) -> tool_service_pb2.ListToolsResponse:
@@ -63,14 +73,25 @@ class ToolApi(Service, ToolServiceServicer):
     async def UpdateTool(
         self, request: tool_service_pb2.UpdateToolRequest, context: Any
     ) -> tool_pb2.Tool:
-        principal = caller()
-        paths = mask_paths(request.update_mask, request.tool, message.SETTABLE)
-        wanted = message.from_message(request.tool)
+        edit, principal = _edit(request), caller()
         return await self.write(
             request,
             tool_pb2.Tool,
-            lambda tx: tools.update_tool(tx, wanted, paths, request.tool.etag, principal),
+            lambda tx: tools.update_tools(tx, [edit], principal)[0],
             lambda made, _revision: message.to_message(made),
+        )
+
+    async def BatchUpdateTools(
+        self, request: tool_service_pb2.BatchUpdateToolsRequest, context: Any
+    ) -> tool_service_pb2.BatchUpdateToolsResponse:
+        edits, principal = [_edit(item) for item in request.requests], caller()
+        return await self.write(
+            request,
+            tool_service_pb2.BatchUpdateToolsResponse,
+            lambda tx: tools.update_tools(tx, edits, principal),
+            lambda made, revision: tool_service_pb2.BatchUpdateToolsResponse(
+                tools=[message.to_message(tool) for tool in made], revision=revision
+            ),
         )
 
     async def SetToolCondition(
@@ -90,10 +111,27 @@ class ToolApi(Service, ToolServiceServicer):
     async def DeleteTool(
         self, request: tool_service_pb2.DeleteToolRequest, context: Any
     ) -> tool_service_pb2.DeleteToolResponse:
-        tool_id, principal = names.last_id(request.name), caller()
+        deletion, principal = deletion_from(request), caller()
         return await self.write(
             request,
             tool_service_pb2.DeleteToolResponse,
-            lambda tx: tools.delete_tool(tx, tool_id, request.etag, principal),
+            lambda tx: tools.delete_tools(tx, [deletion], principal),
             lambda _none, revision: tool_service_pb2.DeleteToolResponse(revision=revision),
         )
+
+    async def BatchDeleteTools(
+        self, request: tool_service_pb2.BatchDeleteToolsRequest, context: Any
+    ) -> tool_service_pb2.BatchDeleteToolsResponse:
+        deletions, principal = [deletion_from(item) for item in request.requests], caller()
+        return await self.write(
+            request,
+            tool_service_pb2.BatchDeleteToolsResponse,
+            lambda tx: tools.delete_tools(tx, deletions, principal),
+            lambda _none, revision: tool_service_pb2.BatchDeleteToolsResponse(revision=revision),
+        )
+
+
+def _edit(request: tool_service_pb2.UpdateToolRequest) -> Edit[Tool]:
+    paths = mask_paths(request.update_mask, request.tool, message.SETTABLE)
+    of_domain = ["tool_type_id" if path == "tool_type" else path for path in paths]
+    return Edit(message.from_message(request.tool), of_domain, request.tool.etag)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import select
 
 from smoothcore_server.domain.binding import Binding, BindingState
 from smoothcore_server.domain.machine import Machine
@@ -44,6 +46,15 @@ def open_bindings_of(reader: Reader, machine_id: str) -> dict[str, Binding]:
     c = reader.bindings.c
     found = reader.bindings.where(c.machine_id == machine_id, c.state != BindingState.ENDED.value)
     return {binding.address: binding for binding in found}
+
+
+def bound_of_types(reader: Reader, type_ids: Sequence[str]) -> list[Binding]:
+    """The open bindings, on any machine, of the tools that are of one of these types."""
+    c, tool = reader.bindings.c, reader.tools.c
+    of_types = select(tool.id).where(
+        tool.organization_id == reader.organization, tool.tool_type_id.in_(type_ids)
+    )
+    return reader.bindings.where(c.state != BindingState.ENDED.value, c.tool_id.in_(of_types))
 
 
 def tools_of(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from smoothcore_server.app import field_mask
-from smoothcore_server.domain.binding import Binding, BindingState
+from sqlalchemy import ColumnElement
+
+from smoothcore_server.app.edits import Deletion, Edit, delete_all, edited, replace_all
+from smoothcore_server.domain.binding import BindingState
 from smoothcore_server.domain.errors import (
     ErrorReason,
     FailedPreconditionError,
@@ -20,18 +22,20 @@ from smoothcore_server.store.transaction import Transaction, new_id
 
 def create_tools(tx: Transaction, tools: Sequence[Tool]) -> list[Tool]:
     """Add tools, all or none; empty ids are chosen here."""
+    _refuse_unknown_types(tx, tools)
     return tx.tools.insert_new(
         [dataclasses.replace(tool, id=tool.id or new_id()) for tool in tools]
     )
 
 
-def update_tool(
-    tx: Transaction, wanted: Tool, paths: Sequence[str], etag: str, caller: Principal
-) -> Tool:
-    """Change the fields that the paths name."""
-    before = tx.tools.get(wanted.id)
+def update_tools(tx: Transaction, edits: Sequence[Edit[Tool]], caller: Principal) -> list[Tool]:
+    """Change tools, all or none."""
+    before = tx.tools.get_many([edit.wanted.id for edit in edits])
     _refuse_elsewhere(tx, before, caller)
-    return tx.tools.update(before, field_mask.apply(before, wanted, paths), etag)
+    after = edited(before, edits)
+    changed = zip(before, after, strict=True)
+    _refuse_unknown_types(tx, [new for old, new in changed if new.tool_type_id != old.tool_type_id])
+    return replace_all(tx.tools, before, after)
 
 
 def set_condition(
@@ -44,7 +48,7 @@ def set_condition(
 ) -> Tool:
     """Say whether a tool may be used, and why not."""
     before = tx.tools.get(tool_id)
-    _refuse_elsewhere(tx, before, caller)
+    _refuse_elsewhere(tx, [before], caller)
     available = condition is ToolCondition.AVAILABLE
     if not available and not reason.strip():
         raise invalid_field("reason", f"say why the tool is {condition.value}")
@@ -54,33 +58,46 @@ def set_condition(
     return tx.tools.update(before, after, etag)
 
 
-def _open_binding(tx: Transaction, tool: Tool) -> Binding | None:
+def delete_tools(tx: Transaction, deletions: Sequence[Deletion], caller: Principal) -> None:
+    """Delete tools that are bound nowhere, all or none."""
+    tools = tx.tools.get_many([deletion.id for deletion in deletions])
+    _refuse_elsewhere(tx, tools, caller)
     c = tx.bindings.c
-    return tx.bindings.first(c.tool_id == tool.id, c.state != BindingState.ENDED.value)
-
-
-def _refuse_elsewhere(tx: Transaction, tool: Tool, caller: Principal) -> None:
-    """A credential that is bound to machines decides nothing about the tools of others."""
-    bound = _open_binding(tx, tool)
-    if bound is not None and not caller.may_see_machine(bound.machine_id):
-        raise PermissionDeniedError(
-            ErrorReason.PERMISSION_DENIED,
-            f"{tool.name} is on a machine that this credential is not bound to; "
-            "ask an administrator",
-            metadata={"permission": "tools.write"},
-        )
-
-
-def delete_tool(tx: Transaction, tool_id: str, etag: str, caller: Principal) -> None:
-    """Delete a tool that is bound nowhere."""
-    tool = tx.tools.get(tool_id)
-    _refuse_elsewhere(tx, tool, caller)
-    bound = _open_binding(tx, tool)
+    bound = tx.bindings.first(_of_tools(tx, tools), c.state != BindingState.ENDED.value)
     if bound is not None:
         raise FailedPreconditionError(
             ErrorReason.RESOURCE_IN_USE,
-            f"{tool.name} is bound to {bound.entry_name}; unbind it first",
-            resource=tool.name,
+            f"{bound.tool_name} is bound to {bound.entry_name}; unbind it first",
+            resource=bound.tool_name,
             metadata={"by": bound.name},
         )
-    tx.tools.delete(tool, etag)
+    delete_all(tx.tools, tools, deletions)
+
+
+def _of_tools(tx: Transaction, tools: Sequence[Tool]) -> ColumnElement[bool]:
+    of_tools: ColumnElement[bool] = tx.bindings.c.tool_id.in_([tool.id for tool in tools])
+    return of_tools
+
+
+def _refuse_unknown_types(tx: Transaction, tools: Sequence[Tool]) -> None:
+    """Raise NotFoundError where a tool is to be of a type that does not exist."""
+    tx.tool_types.get_many(sorted({tool.tool_type_id for tool in tools} - {""}))
+
+
+def _refuse_elsewhere(tx: Transaction, tools: Sequence[Tool], caller: Principal) -> None:
+    """A credential that is bound to machines decides nothing about the tools of others."""
+    if not caller.machines:
+        return
+    c = tx.bindings.c
+    elsewhere = tx.bindings.first(
+        _of_tools(tx, tools),
+        c.state != BindingState.ENDED.value,
+        c.machine_id.not_in(caller.machines),
+    )
+    if elsewhere is not None:
+        raise PermissionDeniedError(
+            ErrorReason.PERMISSION_DENIED,
+            f"{elsewhere.tool_name} is on a machine that this credential is not bound to; "
+            "ask an administrator",
+            metadata={"permission": "tools.write"},
+        )

@@ -19,6 +19,7 @@ class ResourceType(enum.Enum):
     READINESS = "READINESS"
     API_KEY = "API_KEY"
     PROGRAM_PIN = "PROGRAM_PIN"
+    TOOL_TYPE = "TOOL_TYPE"
 
 
 READ_PERMISSION = {
@@ -31,6 +32,7 @@ READ_PERMISSION = {
     ResourceType.READINESS: "readiness.read",
     ResourceType.API_KEY: "apikeys.read",
     ResourceType.PROGRAM_PIN: "programs.read",
+    ResourceType.TOOL_TYPE: "tools.read",
 }
 """What a credential needs to see changes of a type."""
 

@@ -117,18 +117,36 @@ def _entry(e: Table) -> dict[str, Field]:
     }
 
 
-def _tool(t: Table) -> dict[str, Field]:
+def _geometry(t: Table) -> dict[str, Field]:
     lengths = ("diameter", "corner_radius", "flute_length", "length_below_holder")
+    more = ("overall_length", "shank_diameter")
+    return {
+        **_prefixed("geometry.", t, length, *lengths, *more, end="_mm"),
+        **_prefixed("geometry.", t, number, "flute_count", "point_angle_deg"),
+    }
+
+
+def _tool_type(t: Table) -> dict[str, Field]:
+    return {
+        **_common("toolTypes/{}", t, "id"),
+        "display_name": text(t.c.display_name),
+        "kind": choice(t.c.kind, ToolKind),
+        **_geometry(t),
+        "manufacturer": text(t.c.manufacturer),
+        "product_id": text(t.c.product_id),
+        "external_ids": json_map(t.c.external_ids),
+    }
+
+
+def _tool(t: Table) -> dict[str, Field]:
     return {
         **_common("tools/{}", t, "id"),
         "display_name": text(t.c.display_name),
         "kind": choice(t.c.kind, ToolKind),
-        **_prefixed(
-            "geometry.", t, length, *lengths, "overall_length", "shank_diameter", end="_mm"
-        ),
-        **_prefixed("geometry.", t, number, "flute_count", "point_angle_deg"),
+        **_geometry(t),
         "manufacturer": text(t.c.manufacturer),
         "product_id": text(t.c.product_id),
+        "tool_type": name("toolTypes/{}", t.c.tool_type_id, order=t.c.tool_type_id),
         "serial_number": text(t.c.serial_number),
         "condition": choice(t.c.condition, tool.ToolCondition),
         "condition_reason": text(t.c.condition_reason, long=True),
@@ -203,6 +221,7 @@ FIELDS: dict[ResourceType, dict[str, Field]] = {
     ResourceType.MACHINE: _machine(models.machine),
     ResourceType.TOOL_TABLE_ENTRY: _entry(models.tool_table_entry),
     ResourceType.TOOL: _tool(models.tool),
+    ResourceType.TOOL_TYPE: _tool_type(models.tool_type),
     ResourceType.BINDING: _binding(models.binding),
     ResourceType.PROGRAM: _program(models.program),
     ResourceType.PROGRAM_PIN: _program_pin(models.program_pin),

@@ -59,6 +59,19 @@ def _meta() -> list[Column[Any]]:
     ]
 
 
+def _geometry() -> list[Column[Any]]:
+    return [
+        *_length("diameter"),
+        *_length("corner_radius"),
+        *_length("flute_length"),
+        *_length("length_below_holder"),
+        *_length("overall_length"),
+        *_length("shank_diameter"),
+        Column("flute_count", Integer),
+        Column("point_angle_deg", Float(53)),
+    ]
+
+
 def _external_ids() -> Column[Any]:
     # System -> id. The table `external_id` has the same once more, to keep them unique.
     return Column("external_ids", JSON, nullable=False, server_default=text("'{}'"))
@@ -176,20 +189,29 @@ tool = Table(
     *_meta(),
     _text("display_name"),
     Column("kind", Text),
-    *_length("diameter"),
-    *_length("corner_radius"),
-    *_length("flute_length"),
-    *_length("length_below_holder"),
-    *_length("overall_length"),
-    *_length("shank_diameter"),
-    Column("flute_count", Integer),
-    Column("point_angle_deg", Float(53)),
+    *_geometry(),
     _text("manufacturer"),
     _text("product_id"),
     _text("serial_number"),
     _text("condition"),
     _text("condition_reason"),
     _text("tool_type_id"),
+    _external_ids(),
+    _of_organization(),
+    Index(None, "organization_id", "tool_type_id"),
+)
+
+tool_type = Table(
+    "tool_type",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    *_meta(),
+    _text("display_name"),
+    Column("kind", Text),
+    *_geometry(),
+    _text("manufacturer"),
+    _text("product_id"),
     _external_ids(),
     _of_organization(),
 )

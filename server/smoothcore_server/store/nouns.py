@@ -14,6 +14,7 @@ from smoothcore_server.domain.program_pin import ProgramPin
 from smoothcore_server.domain.readiness import Readiness
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_table import ToolTableEntry, escape_address
+from smoothcore_server.domain.tool_type import ToolType
 from smoothcore_server.store import models
 from smoothcore_server.store.noun import Noun, address_order
 
@@ -46,6 +47,14 @@ TOOL: Noun[Tool] = Noun(
     key=("id",),
     order=("id",),
     name_of="tools/{}".format,
+)
+TOOL_TYPE: Noun[ToolType] = Noun(
+    resource_type=ResourceType.TOOL_TYPE,
+    cls=ToolType,
+    table=models.tool_type,
+    key=("id",),
+    order=("id",),
+    name_of="toolTypes/{}".format,
 )
 BINDING: Noun[Binding] = Noun(
     resource_type=ResourceType.BINDING,
@@ -105,6 +114,7 @@ NOUNS: tuple[Noun[Any], ...] = (
     MACHINE,
     TOOL_TABLE_ENTRY,
     TOOL,
+    TOOL_TYPE,
     BINDING,
     PROGRAM,
     PROGRAM_PIN,

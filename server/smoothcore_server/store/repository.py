@@ -47,6 +47,18 @@ class Repository(Generic[R]):
             raise not_found(self._noun.name_of(*key))
         return found
 
+    def get_many(self, ids: Sequence[str]) -> list[R]:
+        """The resources of these ids, in this order; raises NotFoundError for the first that
+        there is not. For nouns whose key is an id."""
+        (key,) = self._noun.key
+        parts = [ids[at : at + MAX_KEYS] for at in range(0, len(ids), MAX_KEYS)]
+        found = {each.name: each for part in parts for each in self.where(self.c[key].in_(part))}
+        names = [self._noun.name_of(each) for each in ids]
+        for name in names:
+            if name not in found:
+                raise not_found(name)
+        return [found[name] for name in names]
+
     def first(self, *conditions: ColumnElement[bool]) -> R | None:
         """One resource that fulfils the conditions, or None."""
         found = self.where(*conditions, limit=1)

@@ -101,6 +101,7 @@ class Reader:
     machines = Resources(nouns.MACHINE)
     entries = Resources(nouns.TOOL_TABLE_ENTRY)
     tools = Resources(nouns.TOOL)
+    tool_types = Resources(nouns.TOOL_TYPE)
     bindings = Resources(nouns.BINDING)
     programs = Resources(nouns.PROGRAM)
     program_pins = Resources(nouns.PROGRAM_PIN)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from smoothcore.v1 import tool_pb2
@@ -96,6 +97,7 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.CreateJobRequest.job_id": _ID,
     "smoothcore.v1.CreateMachineRequest.machine_id": _ID,
     "smoothcore.v1.CreateToolRequest.tool_id": _ID,
+    "smoothcore.v1.CreateToolTypeRequest.tool_type_id": _ID,
     "smoothcore.v1.InlineProgram.content": Rule(
         max_bytes=3 * MIB, too_many_bytes="send it with ProgramService.UploadProgram"
     ),
@@ -129,6 +131,8 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.UploadProgramRequest.chunk": Rule(
         max_bytes=MIB, too_many_bytes="send smaller pieces"
     ),
+    "smoothcore.v1.ToolType.manufacturer": _TEXT_200,
+    "smoothcore.v1.ToolType.product_id": _TEXT_200,
     "smoothcore.v1.WatchChangesRequest.types": Rule(max_items=100),
     "smoothcore.v1.ListChangesRequest.types": Rule(max_items=100),
 }
@@ -155,6 +159,72 @@ def _no_inner_request_id(message: Any) -> Iterator[Problem]:
             yield f"requests[{index}].request_id", "leave it empty: the batch has its own"
 
 
+def _names_once(message: Any) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, name in enumerate(message.names):
+        if first.setdefault(name, index) != index:
+            yield f"names[{index}]", f"the same as names[{first[name]}]; name each once"
+
+
+def _each_once(path: str) -> CrossCheck:
+    """That no two requests of a batch are of one resource, which stands at this path in each."""
+    value_of = attrgetter(path)
+
+    def check(message: Any) -> Iterator[Problem]:
+        first: dict[str, int] = {}
+        for index, request in enumerate(message.requests):
+            value = value_of(request)
+            if value and first.setdefault(value, index) != index:
+                yield (
+                    f"requests[{index}].{path}",
+                    f"the same as in requests[{first[value]}]; name each once",
+                )
+
+    return check
+
+
+def _external_ids_once(resource: str) -> CrossCheck:
+    """That no two requests of a batch give one external id away."""
+
+    def check(message: Any) -> Iterator[Problem]:
+        first: dict[tuple[str, str], int] = {}
+        for index, request in enumerate(message.requests):
+            for given in _given_ids(getattr(request, resource), request):
+                if first.setdefault(given, index) != index:
+                    yield (
+                        f"requests[{index}].{resource}.external_ids.{given[0]}",
+                        f"the same as in requests[{first[given]}]; an id is that of one only",
+                    )
+
+    return check
+
+
+def _given_ids(resource: Any, request: Any) -> list[tuple[str, str]]:
+    """The external ids that a request gives to a resource; an update those in its mask."""
+    paths = set(request.update_mask.paths) if hasattr(request, "update_mask") else set()
+    everything = not paths or paths & {"*", "external_ids"}
+    ids = sorted(resource.external_ids.items())
+    return [pair for pair in ids if everything or f"external_ids.{pair[0]}" in paths]
+
+
+def _batches(plural: str, resource: str) -> dict[str, MessageRule]:
+    """The rules of the batch methods of a type of resource."""
+    ids = _external_ids_once(resource)
+    outer_id = _no_inner_request_id
+    return {
+        f"smoothcore.v1.BatchCreate{plural}Request": MessageRule(
+            cross=(outer_id, _each_once(f"{resource}_id"), ids)
+        ),
+        f"smoothcore.v1.BatchUpdate{plural}Request": MessageRule(
+            cross=(outer_id, _each_once(f"{resource}.name"), ids)
+        ),
+        f"smoothcore.v1.BatchDelete{plural}Request": MessageRule(
+            cross=(outer_id, _each_once("name"))
+        ),
+        f"smoothcore.v1.BatchGet{plural}Request": MessageRule(cross=(_names_once,)),
+    }
+
+
 def _reason_unless_available(message: Any) -> Iterator[Problem]:
     if message.condition != tool_pb2.TOOL_CONDITION_AVAILABLE and not message.reason.strip():
         yield "reason", "required unless the condition is AVAILABLE: say why"
@@ -172,7 +242,8 @@ MESSAGES: dict[str, MessageRule] = {
     "smoothcore.v1.BatchBindToolsRequest": MessageRule(
         cross=(_requests_of_parent, _no_inner_request_id)
     ),
-    "smoothcore.v1.BatchCreateToolsRequest": MessageRule(cross=(_no_inner_request_id,)),
+    **_batches("Tools", "tool"),
+    **_batches("ToolTypes", "tool_type"),
     "smoothcore.v1.BindToolRequest": MessageRule(
         oneofs=("tool_source",), cross=(_entry_of_parent,)
     ),

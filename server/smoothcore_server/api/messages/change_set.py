@@ -18,6 +18,7 @@ from smoothcore_server.api.messages import (
     program_pin,
     tool,
     tool_table,
+    tool_type,
     verification,
 )
 from smoothcore_server.api.messages.values import EnumMap, timestamp
@@ -31,6 +32,7 @@ from smoothcore_server.domain.program_pin import ProgramPin
 from smoothcore_server.domain.readiness import Readiness
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_table import ToolTableEntry
+from smoothcore_server.domain.tool_type import ToolType
 
 RESOURCE_TYPE = EnumMap(domain.ResourceType, change_set_pb2.ResourceType, "RESOURCE_TYPE")
 KIND = EnumMap(domain.ChangeKind, change_set_pb2.ChangeKind, "CHANGE_KIND")
@@ -39,6 +41,7 @@ _TO_MESSAGE: dict[type[Any], Callable[[Any], Message]] = {
     Machine: machine.to_message,
     ToolTableEntry: tool_table.to_message,
     Tool: tool.to_message,
+    ToolType: tool_type.to_message,
     Binding: binding.to_message,
     Program: program.to_message,
     ProgramPin: program_pin.to_message,
@@ -56,6 +59,7 @@ _TYPE_URL = {
     domain.ResourceType.JOB: "type.googleapis.com/smoothcore.v1.Job",
     domain.ResourceType.READINESS: "type.googleapis.com/smoothcore.v1.Readiness",
     domain.ResourceType.API_KEY: "type.googleapis.com/smoothcore.v1.ApiKey",
+    domain.ResourceType.TOOL_TYPE: "type.googleapis.com/smoothcore.v1.ToolType",
 }
 
 

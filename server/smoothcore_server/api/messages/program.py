@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smoothcore.v1 import program_pb2
-from smoothcore_server.api.messages.tool import KIND
+from smoothcore_server.api.messages.geometry import KIND
 from smoothcore_server.api.messages.values import (
     LENGTH_UNIT,
     EnumMap,

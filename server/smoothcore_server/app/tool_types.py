@@ -1,0 +1,64 @@
+"""Tool types: create, change, delete."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from smoothcore_server.app.edits import Deletion, Edit, delete_all, edited, replace_all
+from smoothcore_server.app.table_facts import bound_of_types
+from smoothcore_server.domain.errors import (
+    ErrorReason,
+    FailedPreconditionError,
+    PermissionDeniedError,
+)
+from smoothcore_server.domain.principal import Principal
+from smoothcore_server.domain.tool_type import ToolType
+from smoothcore_server.store.transaction import Transaction, new_id
+
+
+def create_tool_types(tx: Transaction, tool_types: Sequence[ToolType]) -> list[ToolType]:
+    """Add tool types, all or none; empty ids are chosen here."""
+    return tx.tool_types.insert_new(
+        [dataclasses.replace(each, id=each.id or new_id()) for each in tool_types]
+    )
+
+
+def update_tool_types(
+    tx: Transaction, edits: Sequence[Edit[ToolType]], caller: Principal
+) -> list[ToolType]:
+    """Change tool types, all or none."""
+    before = tx.tool_types.get_many([edit.wanted.id for edit in edits])
+    _refuse_elsewhere(tx, before, caller)
+    return replace_all(tx.tool_types, before, edited(before, edits))
+
+
+def delete_tool_types(tx: Transaction, deletions: Sequence[Deletion], caller: Principal) -> None:
+    """Delete tool types that no tool is of, all or none."""
+    found = tx.tool_types.get_many([deletion.id for deletion in deletions])
+    _refuse_elsewhere(tx, found, caller)
+    tool = tx.tools.first(tx.tools.c.tool_type_id.in_([each.id for each in found]))
+    if tool is not None:
+        name = f"toolTypes/{tool.tool_type_id}"
+        raise FailedPreconditionError(
+            ErrorReason.RESOURCE_IN_USE,
+            f"{name} is the type of {tool.name}; give it another type or none first",
+            resource=name,
+            metadata={"by": tool.name},
+        )
+    delete_all(tx.tool_types, found, deletions)
+
+
+def _refuse_elsewhere(tx: Transaction, tool_types: Sequence[ToolType], caller: Principal) -> None:
+    """A type decides what tools are judged by: a credential that is bound to machines leaves
+    those alone whose tools are on others."""
+    if not caller.machines:
+        return
+    of_types = bound_of_types(tx, [each.id for each in tool_types])
+    if any(binding.machine_id not in caller.machines for binding in of_types):
+        raise PermissionDeniedError(
+            ErrorReason.PERMISSION_DENIED,
+            "tools of this type are on a machine that this credential is not bound to; "
+            "ask an administrator",
+            metadata={"permission": "tools.write"},
+        )
