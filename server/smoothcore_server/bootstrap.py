@@ -45,6 +45,10 @@ from smoothcore_server.config import Settings
 from smoothcore_server.domain.principal import EVERYTHING, ApiKey
 from smoothcore_server.feed.tailer import Feed
 from smoothcore_server.feed.tokens import ResumeTokens
+from smoothcore_server.feed.wakeups.postgres import PostgresWakeups
+from smoothcore_server.feed.wakeups.redis import RedisWakeups
+from smoothcore_server.feed.wakeups.sqlite import SqliteWakeups
+from smoothcore_server.feed.wakeups.wakeups import Wakeups
 from smoothcore_server.store import instance, secret_table, signing_key_table
 from smoothcore_server.store.engine import Engine
 from smoothcore_server.store.envelope import Envelope
@@ -206,10 +210,10 @@ class Application:
         self.database = Database(self.settings)
         self.store = self.database.store
         self.first_start = await self.database.prepare()
-        self.feed = Feed(self.store)
-        await self.feed.start()
         timeline = await self.store.run_read(instance.timeline)
         assert timeline is not None, "prepare() has made it"
+        self.feed = Feed(self.store, _wakeups(self.settings, timeline))
+        await self.feed.start()
         self.server = GrpcServer(
             serving,
             self._services(self.database.keys, timeline),
@@ -374,6 +378,15 @@ def _engine(settings: Settings) -> Engine:
         pool_size=settings.postgres_pool_size,
         statement_timeout_s=settings.statement_timeout_s,
     )
+
+
+def _wakeups(settings: Settings, timeline: str) -> Wakeups:
+    if settings.redis_url is not None:
+        return RedisWakeups(settings.redis_url.get_secret_value(), timeline)
+    url = settings.url
+    if url.drivername == "sqlite":
+        return SqliteWakeups(Path(url.database or ""))
+    return PostgresWakeups(url.render_as_string(hide_password=False))
 
 
 def _keys(settings: Settings) -> Keys:

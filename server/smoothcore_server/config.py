@@ -114,6 +114,12 @@ class Settings(BaseSettings):
         30.0, gt=0, le=3600, description="Longest statement on PostgreSQL."
     )
 
+    redis_url: SecretStr | None = Field(
+        None,
+        description="redis://host:6379/0 of Redis or Valkey: several servers on one PostgreSQL "
+        "tell each other of commits by its pub/sub. Default: by NOTIFY of PostgreSQL. Losing it "
+        "loses nothing; what others write is found within a second then.",
+    )
     feed_horizon: timedelta | None = Field(
         None,
         description="Age (12h, 30d) behind which resume tokens are refused and clients list again. "
@@ -129,6 +135,14 @@ class Settings(BaseSettings):
     @classmethod
     def _span(cls, value: Any) -> Any:
         return parse_span(value) if isinstance(value, str) else value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        schemes = ("redis://", "rediss://", "unix://")
+        if value is not None and not value.get_secret_value().startswith(schemes):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
 
     @field_validator("listen", mode="before")
     @classmethod

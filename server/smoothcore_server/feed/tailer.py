@@ -1,6 +1,7 @@
 """One tailer per process follows the logs of all organizations and fills their rings.
 
-It is woken by commits of this process and polls besides: correctness never rests on the wake-up.
+It is woken by commits of this process, and by hints of others (`wakeups`), and polls besides:
+correctness never rests on a wake-up.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from smoothcore_server.domain.change import ChangeSet
 from smoothcore_server.domain.errors import SmoothCoreError, UnavailableError
 from smoothcore_server.feed.ring import FeedGapError, Ring, check_contiguous
 from smoothcore_server.feed.tokens import OTHER_HISTORY, Position, foreign
+from smoothcore_server.feed.wakeups.wakeups import Wakeups
 from smoothcore_server.store import change_log, horizon, instance
 from smoothcore_server.store.change_log import GENESIS
 from smoothcore_server.store.instance import OrganizationHead
@@ -29,13 +31,18 @@ log = logging.getLogger(__name__)
 class Feed:
     """The change logs of this instance as they grow."""
 
-    def __init__(self, store: Store, poll_s: float = POLL_S) -> None:
+    def __init__(
+        self, store: Store, wakeups: Wakeups | None = None, poll_s: float = POLL_S
+    ) -> None:
+        """``wakeups``: None where no other process needs to be heard before the next poll."""
         self._store = store
+        self._wakeups = wakeups
         self._poll_s = poll_s
         self._rings: dict[str, Ring] = {}
         self._wake = asyncio.Event()
         self._reading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
         self.is_ending = False
         self.failure: BaseException | None = None
         """Why the feed stopped following; None while it does."""
@@ -46,13 +53,17 @@ class Feed:
         self._store.on_commit = lambda _organization, _revision: self._woken(loop)
         await self._discover()
         self._task = asyncio.create_task(self._follow(), name="feed-tailer")
+        if self._wakeups is not None:
+            listening = self._wakeups.run(self._wake.set)
+            self._listening = asyncio.create_task(listening, name="feed-wakeups")
 
     async def stop(self) -> None:
         """Stop following."""
         self._store.on_commit = lambda _organization, _revision: None
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._listening) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def end(self) -> None:
         """Have all watchers say good-bye: the server is going away."""
@@ -98,10 +109,15 @@ class Feed:
 
     def _woken(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            loop.call_soon_threadsafe(self._wake.set)
+            loop.call_soon_threadsafe(self._committed_here)
         except RuntimeError:
             # The loop is closed: this process is on its way out, and readers resume elsewhere.
             log.debug("a commit came after the feed had ended")
+
+    def _committed_here(self) -> None:
+        self._wake.set()
+        if self._wakeups is not None:
+            self._wakeups.announce()
 
     async def _follow(self) -> None:
         while True:
