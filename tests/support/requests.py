@@ -426,6 +426,8 @@ class World:
     job: str = ""
     active_job: str = ""
     key: str = ""
+    revision: int = 1
+    """At which all of it was there."""
     names: list[str] = field(default_factory=list)
     """All names above."""
 
@@ -468,7 +470,7 @@ async def make_world(caller: Caller, mark: str) -> World:
             world.active_job = job.name
             await caller.jobs.ActivateJob(job_service_pb2.ActivateJobRequest(name=job.name))
     made = await caller.identity.CreateApiKey(create_key("tools.read", display_name=mark))
-    world.key = made.api_key.name
+    world.key, world.revision = made.api_key.name, made.api_key.revision
     world.names = [
         world.machine,
         world.entry,
@@ -501,6 +503,9 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
         ),
         "BindingService.MoveTool": move("3", world.tool, world.machine),
         "BindingService.UnbindTool": binding_service_pb2.UnbindToolRequest(name=world.binding),
+        "ChangeService.GetResourceAt": change_service_pb2.GetResourceAtRequest(
+            name=world.tool, revision=world.revision
+        ),
         "ChangeService.ListChanges": change_service_pb2.ListChangesRequest(parent=world.machine),
         "ChangeService.WatchChanges": change_service_pb2.WatchChangesRequest(parent=world.machine),
         "IdentityService.CreateApiKey": create_key("tools.read", machines=[world.machine]),

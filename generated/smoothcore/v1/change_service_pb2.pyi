@@ -4,8 +4,10 @@ isort:skip_file
 The change feed."""
 
 from collections import abc as _abc
+from google.protobuf import any_pb2 as _any_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from smoothcore.v1 import change_set_pb2 as _change_set_pb2
 import builtins as _builtins
@@ -221,3 +223,96 @@ class ListChangesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListChangesResponse: _TypeAlias = ListChangesResponse  # noqa: Y015
+
+@_typing.final
+class GetResourceAtRequest(_message.Message):
+    """Request of GetResourceAt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the resource, of any type, e.g. "machines/mill-1/toolTableEntries/7"."""
+    revision: _builtins.int
+    """As of this revision, 1 or more, and at most that of the newest change set."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """As the hub knew it at this time, by the server's clock; not in the future. What a device read
+        before, and reported later, was not known yet.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "revision", b"revision", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "name", b"name", "revision", b"revision", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_at: _TypeAlias = _typing.Literal["revision", "time"]  # noqa: Y015
+    _WhichOneofArgType_at: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_at) -> _WhichOneofReturnType_at | None: ...
+
+Global___GetResourceAtRequest: _TypeAlias = GetResourceAtRequest  # noqa: Y015
+
+@_typing.final
+class GetResourceAtResponse(_message.Message):
+    """Reply of GetResourceAt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    READ_REVISION_FIELD_NUMBER: _builtins.int
+    type: _change_set_pb2.ResourceType.ValueType
+    """The type of the resource."""
+    deleted: _builtins.bool
+    """Whether it was deleted by then."""
+    revision: _builtins.int
+    """Revision of the change that made it so: the newest one of it that is not younger than asked."""
+    actor: _builtins.str
+    """Who made that change, e.g. "apiKeys/0192…"; as in ChangeSet."""
+    method: _builtins.str
+    """The method that made that change, e.g. "MachineService.PushToolTable"."""
+    read_revision: _builtins.int
+    """The revision that was read at: the one that was asked for, or the newest at the time."""
+    @_builtins.property
+    def resource(self) -> _any_pb2.Any:
+        """The resource as it was; where it was deleted by then, as it was last, and absent where that was
+        compacted away. Byte for byte what the change log keeps: a time that is refreshed without a
+        change (ToolTableEntry.read_time) is that of the change.
+        """
+
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When that was committed, by the server's clock."""
+
+    def __init__(
+        self,
+        *,
+        resource: _any_pb2.Any | None = ...,
+        type: _change_set_pb2.ResourceType.ValueType = ...,
+        deleted: _builtins.bool = ...,
+        revision: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        method: _builtins.str = ...,
+        read_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "deleted", b"deleted", "method", b"method", "read_revision", b"read_revision", "resource", b"resource", "revision", b"revision", "time", b"time", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetResourceAtResponse: _TypeAlias = GetResourceAtResponse  # noqa: Y015

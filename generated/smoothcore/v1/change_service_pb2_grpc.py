@@ -52,6 +52,11 @@ class ChangeServiceStub:
                 request_serializer=smoothcore_dot_v1_dot_change__service__pb2.ListChangesRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_change__service__pb2.ListChangesResponse.FromString,
                 _registered_method=True)
+        self.GetResourceAt = channel.unary_unary(
+                '/smoothcore.v1.ChangeService/GetResourceAt',
+                request_serializer=smoothcore_dot_v1_dot_change__service__pb2.GetResourceAtRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_change__service__pb2.GetResourceAtResponse.FromString,
+                _registered_method=True)
 
 
 class ChangeServiceServicer:
@@ -94,6 +99,17 @@ class ChangeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetResourceAt(self, request, context):
+        """Reads what a resource was, as the hub knew it at a revision or a time: "what was T7's length at
+        14:03?". Resources that were deleted since can be read too.
+        Returns: NOT_FOUND if the resource had not been made by then, or is not one the credential may
+        see; INVALID_ARGUMENT if the revision or the time lies in the future; OUT_OF_RANGE if history
+        that old was compacted away (metadata "oldest_revision" says from where on it is known).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ChangeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -106,6 +122,11 @@ def add_ChangeServiceServicer_to_server(servicer, server):
                     servicer.ListChanges,
                     request_deserializer=smoothcore_dot_v1_dot_change__service__pb2.ListChangesRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_change__service__pb2.ListChangesResponse.SerializeToString,
+            ),
+            'GetResourceAt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetResourceAt,
+                    request_deserializer=smoothcore_dot_v1_dot_change__service__pb2.GetResourceAtRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_change__service__pb2.GetResourceAtResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -170,6 +191,33 @@ class ChangeService:
             '/smoothcore.v1.ChangeService/ListChanges',
             smoothcore_dot_v1_dot_change__service__pb2.ListChangesRequest.SerializeToString,
             smoothcore_dot_v1_dot_change__service__pb2.ListChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetResourceAt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.ChangeService/GetResourceAt',
+            smoothcore_dot_v1_dot_change__service__pb2.GetResourceAtRequest.SerializeToString,
+            smoothcore_dot_v1_dot_change__service__pb2.GetResourceAtResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,13 @@ class ChangeServiceStub:
     """
     ListChanges: _grpc.UnaryUnaryMultiCallable[_change_service_pb2.ListChangesRequest, _change_service_pb2.ListChangesResponse]
     """Lists change sets, oldest first unless newest_first is set."""
+    GetResourceAt: _grpc.UnaryUnaryMultiCallable[_change_service_pb2.GetResourceAtRequest, _change_service_pb2.GetResourceAtResponse]
+    """Reads what a resource was, as the hub knew it at a revision or a time: "what was T7's length at
+    14:03?". Resources that were deleted since can be read too.
+    Returns: NOT_FOUND if the resource had not been made by then, or is not one the credential may
+    see; INVALID_ARGUMENT if the revision or the time lies in the future; OUT_OF_RANGE if history
+    that old was compacted away (metadata "oldest_revision" says from where on it is known).
+    """
 
 @_typing.type_check_only
 class ChangeServiceAsyncStub(ChangeServiceStub):
@@ -95,6 +102,13 @@ class ChangeServiceAsyncStub(ChangeServiceStub):
     """
     ListChanges: _aio.UnaryUnaryMultiCallable[_change_service_pb2.ListChangesRequest, _change_service_pb2.ListChangesResponse]  # type: ignore[assignment]
     """Lists change sets, oldest first unless newest_first is set."""
+    GetResourceAt: _aio.UnaryUnaryMultiCallable[_change_service_pb2.GetResourceAtRequest, _change_service_pb2.GetResourceAtResponse]  # type: ignore[assignment]
+    """Reads what a resource was, as the hub knew it at a revision or a time: "what was T7's length at
+    14:03?". Resources that were deleted since can be read too.
+    Returns: NOT_FOUND if the resource had not been made by then, or is not one the credential may
+    see; INVALID_ARGUMENT if the revision or the time lies in the future; OUT_OF_RANGE if history
+    that old was compacted away (metadata "oldest_revision" says from where on it is known).
+    """
 
 class ChangeServiceServicer(metaclass=_abc_1.ABCMeta):
     """The change log of an organization: push notifications, resume, history.
@@ -138,5 +152,18 @@ class ChangeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_change_service_pb2.ListChangesResponse, _abc.Awaitable[_change_service_pb2.ListChangesResponse]]:
         """Lists change sets, oldest first unless newest_first is set."""
+
+    @_abc_1.abstractmethod
+    def GetResourceAt(
+        self,
+        request: _change_service_pb2.GetResourceAtRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_change_service_pb2.GetResourceAtResponse, _abc.Awaitable[_change_service_pb2.GetResourceAtResponse]]:
+        """Reads what a resource was, as the hub knew it at a revision or a time: "what was T7's length at
+        14:03?". Resources that were deleted since can be read too.
+        Returns: NOT_FOUND if the resource had not been made by then, or is not one the credential may
+        see; INVALID_ARGUMENT if the revision or the time lies in the future; OUT_OF_RANGE if history
+        that old was compacted away (metadata "oldest_revision" says from where on it is known).
+        """
 
 def add_ChangeServiceServicer_to_server(servicer: ChangeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -182,16 +182,21 @@ class MachineServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetToolTableEntry(self, request, context):
-        """Reads one row of a tool table.
-        Returns: NOT_FOUND if the table has never had such a row.
+        """Reads one row of a tool table; with read_time, what the hub knew of it then.
+        Returns: NOT_FOUND if the table has never had such a row, or not by read_time; INVALID_ARGUMENT
+        if read_time lies in the future; OUT_OF_RANGE if history that old was compacted away (metadata
+        "oldest_revision" says from where on it is known).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListToolTableEntries(self, request, context):
-        """Lists the rows of a tool table by number, missing ones included.
-        Returns: NOT_FOUND if there is no such machine.
+        """Lists the rows of a tool table by number, missing ones included; with read_time, the table as
+        the hub knew it then.
+        Returns: NOT_FOUND if there is no such machine, or was none at read_time; INVALID_ARGUMENT if
+        read_time lies in the future or comes with filter or order_by; OUT_OF_RANGE if history that old
+        was compacted away (metadata "oldest_revision" says from where on it is known).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

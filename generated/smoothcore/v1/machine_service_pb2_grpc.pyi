@@ -89,12 +89,17 @@ class MachineServiceStub:
     was read later than its read_time (read the table anew).
     """
     GetToolTableEntry: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.GetToolTableEntryRequest, _tool_table_entry_pb2.ToolTableEntry]
-    """Reads one row of a tool table.
-    Returns: NOT_FOUND if the table has never had such a row.
+    """Reads one row of a tool table; with read_time, what the hub knew of it then.
+    Returns: NOT_FOUND if the table has never had such a row, or not by read_time; INVALID_ARGUMENT
+    if read_time lies in the future; OUT_OF_RANGE if history that old was compacted away (metadata
+    "oldest_revision" says from where on it is known).
     """
     ListToolTableEntries: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.ListToolTableEntriesRequest, _machine_service_pb2.ListToolTableEntriesResponse]
-    """Lists the rows of a tool table by number, missing ones included.
-    Returns: NOT_FOUND if there is no such machine.
+    """Lists the rows of a tool table by number, missing ones included; with read_time, the table as
+    the hub knew it then.
+    Returns: NOT_FOUND if there is no such machine, or was none at read_time; INVALID_ARGUMENT if
+    read_time lies in the future or comes with filter or order_by; OUT_OF_RANGE if history that old
+    was compacted away (metadata "oldest_revision" says from where on it is known).
     """
     GetMachineStatus: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.GetMachineStatusRequest, _machine_service_pb2.MachineStatus]
     """Reads what changes all the time and is therefore in no change log: when the machine was last
@@ -161,12 +166,17 @@ class MachineServiceAsyncStub(MachineServiceStub):
     was read later than its read_time (read the table anew).
     """
     GetToolTableEntry: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.GetToolTableEntryRequest, _tool_table_entry_pb2.ToolTableEntry]  # type: ignore[assignment]
-    """Reads one row of a tool table.
-    Returns: NOT_FOUND if the table has never had such a row.
+    """Reads one row of a tool table; with read_time, what the hub knew of it then.
+    Returns: NOT_FOUND if the table has never had such a row, or not by read_time; INVALID_ARGUMENT
+    if read_time lies in the future; OUT_OF_RANGE if history that old was compacted away (metadata
+    "oldest_revision" says from where on it is known).
     """
     ListToolTableEntries: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.ListToolTableEntriesRequest, _machine_service_pb2.ListToolTableEntriesResponse]  # type: ignore[assignment]
-    """Lists the rows of a tool table by number, missing ones included.
-    Returns: NOT_FOUND if there is no such machine.
+    """Lists the rows of a tool table by number, missing ones included; with read_time, the table as
+    the hub knew it then.
+    Returns: NOT_FOUND if there is no such machine, or was none at read_time; INVALID_ARGUMENT if
+    read_time lies in the future or comes with filter or order_by; OUT_OF_RANGE if history that old
+    was compacted away (metadata "oldest_revision" says from where on it is known).
     """
     GetMachineStatus: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.GetMachineStatusRequest, _machine_service_pb2.MachineStatus]  # type: ignore[assignment]
     """Reads what changes all the time and is therefore in no change log: when the machine was last
@@ -278,8 +288,10 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _machine_service_pb2.GetToolTableEntryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tool_table_entry_pb2.ToolTableEntry, _abc.Awaitable[_tool_table_entry_pb2.ToolTableEntry]]:
-        """Reads one row of a tool table.
-        Returns: NOT_FOUND if the table has never had such a row.
+        """Reads one row of a tool table; with read_time, what the hub knew of it then.
+        Returns: NOT_FOUND if the table has never had such a row, or not by read_time; INVALID_ARGUMENT
+        if read_time lies in the future; OUT_OF_RANGE if history that old was compacted away (metadata
+        "oldest_revision" says from where on it is known).
         """
 
     @_abc_1.abstractmethod
@@ -288,8 +300,11 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _machine_service_pb2.ListToolTableEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_machine_service_pb2.ListToolTableEntriesResponse, _abc.Awaitable[_machine_service_pb2.ListToolTableEntriesResponse]]:
-        """Lists the rows of a tool table by number, missing ones included.
-        Returns: NOT_FOUND if there is no such machine.
+        """Lists the rows of a tool table by number, missing ones included; with read_time, the table as
+        the hub knew it then.
+        Returns: NOT_FOUND if there is no such machine, or was none at read_time; INVALID_ARGUMENT if
+        read_time lies in the future or comes with filter or order_by; OUT_OF_RANGE if history that old
+        was compacted away (metadata "oldest_revision" says from where on it is known).
         """
 
     @_abc_1.abstractmethod

@@ -9,15 +9,18 @@ from smoothcore.v1.change_service_pb2_grpc import ChangeServiceServicer
 from smoothcore_server.api.change_pages import Place, read_page
 from smoothcore_server.api.messages import change_set as message
 from smoothcore_server.api.messages import names
+from smoothcore_server.api.messages.values import moment_from
 from smoothcore_server.api.paging import PageTokens, page_size
 from smoothcore_server.api.service import Service
 from smoothcore_server.api.watch import Source, Watch, WatchSettings
 from smoothcore_server.api.watch_messages import WatchMessages
 from smoothcore_server.app.call import caller
+from smoothcore_server.app.past import check_revision, resource_at, revision_at
 from smoothcore_server.app.visibility import View, view_for
-from smoothcore_server.domain.errors import invalid_field
+from smoothcore_server.domain.errors import invalid_field, not_found
 from smoothcore_server.feed.tailer import Feed
 from smoothcore_server.feed.tokens import ResumeTokens
+from smoothcore_server.store import nouns
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Reader
 
@@ -63,6 +66,33 @@ class ChangeApi(Service, ChangeServiceServicer):
             last = [rest.revision, rest.ordinal]
             response.next_page_token = self.page_tokens.make(request, last)
         return response
+
+    async def GetResourceAt(
+        self, request: change_service_pb2.GetResourceAtRequest, context: Any
+    ) -> change_service_pb2.GetResourceAtResponse:
+        view = _view_of(request.name)
+
+        def query(reader: Reader) -> change_service_pb2.GetResourceAtResponse:
+            revision = _revision_of(reader, request)
+            image = resource_at(reader, view, request.name, revision)
+            header = reader.headers({image.revision})[image.revision]
+            return message.image_message(image, header, revision)
+
+        return await self.read(query)
+
+
+def _revision_of(reader: Reader, request: change_service_pb2.GetResourceAtRequest) -> int:
+    if request.WhichOneof("at") == "time":
+        return revision_at(reader, "time", moment_from(request.time))
+    return check_revision(reader, "revision", request.revision)
+
+
+def _view_of(name: str) -> View:
+    """What the caller sees of the resources that have such names."""
+    resource_type = nouns.type_of(name)
+    if resource_type is None:
+        raise not_found(name)
+    return view_for(caller(), [resource_type], "")
 
 
 def _view(request: Any) -> View:

@@ -6,6 +6,7 @@ from typing import Any
 
 from smoothcore.v1 import machine_pb2, machine_service_pb2, tool_table_entry_pb2
 from smoothcore.v1.machine_service_pb2_grpc import MachineServiceServicer
+from smoothcore_server.api import past_table
 from smoothcore_server.api.masks import mask_paths
 from smoothcore_server.api.messages import machine as message
 from smoothcore_server.api.messages import names, tool_table
@@ -148,6 +149,8 @@ class MachineApi(Service, MachineServiceServicer):
     async def GetToolTableEntry(
         self, request: machine_service_pb2.GetToolTableEntryRequest, context: Any
     ) -> tool_table_entry_pb2.ToolTableEntry:
+        if request.HasField("read_time"):
+            return await self.read(lambda reader: past_table.get_entry(reader, request))
         machine_id, address = names.address_of("name", request.name)
         return await self.read(
             lambda reader: tool_table.to_message(get_entry(reader, machine_id, address))
@@ -156,6 +159,8 @@ class MachineApi(Service, MachineServiceServicer):
     async def ListToolTableEntries(
         self, request: machine_service_pb2.ListToolTableEntriesRequest, context: Any
     ) -> machine_service_pb2.ListToolTableEntriesResponse:
+        if request.HasField("read_time"):
+            return await past_table.list_entries(self, request)
         machine_id = names.last_id(request.parent)
         return await self.list(
             request,

@@ -106,13 +106,22 @@ class Service:
             return shown, token, keys[len(shown) - 1] if len(shown) < len(keys) else None
 
         shown, resume_token, last = await self.store.read(caller().organization, query)
-        next_token = self.page_tokens.make(request, last) if last is not None else ""
-        rest = response(resume_token=resume_token, next_page_token=next_token)
-        return as_message(repeated(response, field, shown) + rest.SerializeToString(), response)
+        return page_message(
+            response,
+            field,
+            shown,
+            resume_token=resume_token,
+            next_page_token=self.page_tokens.make(request, last) if last is not None else "",
+        )
 
-    def resume_token(self, reader: Reader) -> str:
-        """A token for the position that a reader reads at."""
-        position = Position.at(reader.head.revision, reader.head.chain_hash)
+    def resume_token(self, reader: Reader, revision: int | None = None) -> str:
+        """A token for the position that a reader reads at, or for an earlier revision."""
+        head = reader.head
+        if revision is not None and revision != head.revision:
+            header = reader.headers({revision})[revision]
+            position = Position.at(revision, header.chain_hash)
+        else:
+            position = Position.at(head.revision, head.chain_hash)
         return self.resume_tokens.make(reader.organization, position)
 
 
@@ -127,6 +136,12 @@ class _Limits(TypedDict):
 def _parts(page: Sequence[tuple[V, list[Any]]]) -> tuple[list[V], list[list[Any]]]:
     """What a page holds, and the keys to go on behind."""
     return [found for found, _ in page], [key for _, key in page]
+
+
+def page_message(response: type[M], field: str, shown: list[bytes], **tokens: str) -> M:
+    """The reply of a List: serialized resources as they are, and its tokens."""
+    rest = response(**tokens)
+    return as_message(repeated(response, field, shown) + rest.SerializeToString(), response)
 
 
 def fitting(messages: list[bytes]) -> list[bytes]:

@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-from smoothcore_server.store.types import UtcDateTime
+from smoothcore_server.store.types import BYTE_ORDERED, UtcDateTime
 
 metadata = MetaData(
     naming_convention={
@@ -469,6 +469,9 @@ change_set = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("chain_hash", LargeBinary, nullable=False),
     _of_organization(),
+    # Time and revision rise together: a time is a revision, and this finds it.
+    Index(None, "organization_id", "time"),
+    Index(None, "organization_id", "actor", "revision"),
 )
 
 change = Table(
@@ -478,7 +481,9 @@ change = Table(
     Column("revision", BigInteger, primary_key=True, autoincrement=False),
     Column("ordinal", Integer, primary_key=True, autoincrement=False),
     _text("type"),
-    _text("name"),
+    # Ordered by its bytes on both engines: snapshots go from name to name, and know that what
+    # belongs to a machine stands together.
+    Column("name", BYTE_ORDERED, nullable=False),
     _text("machine_id"),
     _text("kind"),
     Column("before", LargeBinary),
@@ -491,7 +496,7 @@ change = Table(
     ForeignKeyConstraint(
         ["organization_id", "revision"], ["change_set.organization_id", "change_set.revision"]
     ),
-    Index(None, "organization_id", "name", "revision"),
+    Index(None, "organization_id", "type", "name", "revision", "ordinal"),
 )
 
 # Not on the organization's row: compaction then keeps no writer waiting.

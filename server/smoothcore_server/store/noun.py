@@ -42,6 +42,11 @@ class Resource(Protocol):
 R = TypeVar("R", bound=Resource)
 
 
+def no_machine(_resource: object) -> str:
+    """Of what belongs to no machine."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Noun(Generic[R]):
     """How one type of resource is stored."""
@@ -55,12 +60,28 @@ class Noun(Generic[R]):
     """Columns that lists are ordered by; unique within what is listed."""
     name_of: Callable[..., str]
     """The resource name of a key."""
-    machine_of: Callable[[R], str] = lambda _resource: ""
+    machine_of: Callable[[R], str] = no_machine
     """The machine a resource belongs to."""
     derived: Callable[[R], Row] = lambda _resource: {}
     """Columns that no field has."""
     is_volatile: bool = False
     """Whether something in a row may change without a new revision (`WritableRepository.touch`)."""
+
+    @property
+    def has_machine(self) -> bool:
+        """Whether these resources belong to machines."""
+        return self.machine_of is not no_machine
+
+    @cached_property
+    def shape(self) -> tuple[str, ...]:
+        """The segments of a name, empty where an id stands: ``machines, "", jobs, ""``."""
+        segments = self.name_of(*["x"] * len(self.key)).split("/")
+        return tuple("" if segment == "x" else segment for segment in segments)
+
+    @property
+    def is_below_machine(self) -> bool:
+        """Whether each name begins with that of the machine it belongs to, and goes on."""
+        return self.has_machine and self.shape[:2] == ("machines", "") and len(self.shape) > 2
 
     # Statements are made once: building one costs more than running it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from smoothcore_server.domain.binding import Binding
@@ -122,3 +123,16 @@ NOUNS: tuple[Noun[Any], ...] = (
     READINESS,
     API_KEY,
 )
+
+
+def type_of(name: str) -> ResourceType | None:
+    """The type of the resources that have such names; None where none have."""
+    segments = name.split("/")
+    return next((n.resource_type for n in NOUNS if _has_shape(segments, n.shape)), None)
+
+
+def _has_shape(segments: Sequence[str], shape: Sequence[str]) -> bool:
+    return len(segments) == len(shape) and all(
+        segment == wanted if wanted else segment
+        for segment, wanted in zip(segments, shape, strict=True)
+    )

@@ -8,6 +8,9 @@ from typing import Any
 from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
+BYTE_ORDERED = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text in the order of its bytes, which SQLite's always is."""
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment with microseconds, always in UTC.

@@ -98,6 +98,8 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.CreateMachineRequest.machine_id": _ID,
     "smoothcore.v1.CreateToolRequest.tool_id": _ID,
     "smoothcore.v1.CreateToolTypeRequest.tool_type_id": _ID,
+    "smoothcore.v1.GetResourceAtRequest.name": Rule(any_resource=True),
+    "smoothcore.v1.GetResourceAtRequest.revision": Rule(minimum=1),
     "smoothcore.v1.InlineProgram.content": Rule(
         max_bytes=3 * MIB, too_many_bytes="send it with ProgramService.UploadProgram"
     ),
@@ -247,6 +249,7 @@ MESSAGES: dict[str, MessageRule] = {
     "smoothcore.v1.BindToolRequest": MessageRule(
         oneofs=("tool_source",), cross=(_entry_of_parent,)
     ),
+    "smoothcore.v1.GetResourceAtRequest": MessageRule(oneofs=("at",)),
     "smoothcore.v1.InlineTable": MessageRule(cross=(_unit_of_inline_table,)),
     "smoothcore.v1.MoveToolRequest": MessageRule(cross=(_entry_of_parent,)),
     "smoothcore.v1.PushToolTableRequest": MessageRule(oneofs=("table",)),

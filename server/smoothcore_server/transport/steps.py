@@ -37,11 +37,15 @@ Step: TypeAlias = Callable[[Any, str, Violations], None]
 """Looks at one field of a message whose path, with its dot, is the second argument."""
 
 
+ANY_TYPE = "*"
+"""What AIP-122 writes for a reference to resources of any type."""
+
+
 def pattern_for(field: FieldDescriptor) -> ResourcePattern | None:
-    """The form of the resource names that a field holds."""
+    """The form of the resource names that a field holds; None where there are several, or none."""
     option = field.GetOptions().Extensions[resource_pb2.resource_reference]
     kind = option.type or rule_of(field.full_name).reference
-    return patterns()[kind] if kind else None
+    return patterns()[kind] if kind and kind != ANY_TYPE else None
 
 
 def value_check(

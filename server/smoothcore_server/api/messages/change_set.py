@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 
-from smoothcore.v1 import change_set_pb2
+from smoothcore.v1 import change_service_pb2, change_set_pb2
 from smoothcore_server.api.messages import (
     api_key,
     binding,
@@ -33,6 +33,7 @@ from smoothcore_server.domain.readiness import Readiness
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_table import ToolTableEntry
 from smoothcore_server.domain.tool_type import ToolType
+from smoothcore_server.store.snapshots import Image
 
 RESOURCE_TYPE = EnumMap(domain.ResourceType, change_set_pb2.ResourceType, "RESOURCE_TYPE")
 KIND = EnumMap(domain.ChangeKind, change_set_pb2.ChangeKind, "CHANGE_KIND")
@@ -87,13 +88,36 @@ def to_message(
 
 def change_message(change: domain.Change) -> change_set_pb2.Change:
     """One change. Its images are passed on as the bytes that the log keeps."""
-    url = _TYPE_URL[change.type]
     return change_set_pb2.Change(
         ordinal=change.ordinal,
         type=RESOURCE_TYPE.value(change.type),
         name=change.name,
         machine=f"machines/{change.machine_id}" if change.machine_id else "",
         kind=KIND.value(change.kind),
-        before=None if change.before is None else AnyMessage(type_url=url, value=change.before),
-        after=None if change.after is None else AnyMessage(type_url=url, value=change.after),
+        before=resource_message(change.type, change.before),
+        after=resource_message(change.type, change.after),
     )
+
+
+def image_message(
+    image: Image, header: domain.ChangeSetHeader, read_revision: int
+) -> change_service_pb2.GetResourceAtResponse:
+    """A resource as it was, and the change that made it so."""
+    change = image.change
+    return change_service_pb2.GetResourceAtResponse(
+        resource=resource_message(change.type, change.before if image.is_deleted else change.after),
+        type=RESOURCE_TYPE.value(change.type),
+        deleted=image.is_deleted,
+        revision=image.revision,
+        time=timestamp(header.time),
+        actor=header.actor,
+        method=header.method,
+        read_revision=read_revision,
+    )
+
+
+def resource_message(resource_type: domain.ResourceType, image: bytes | None) -> AnyMessage | None:
+    """An image of the log, as it is."""
+    if image is None:
+        return None
+    return AnyMessage(type_url=_TYPE_URL[resource_type], value=image)

@@ -1,0 +1,187 @@
+"""What resources were as of a revision: the newest image of each name that is not younger.
+
+One walk serves all who ask. It leaps from name to name along an index, so its cost grows with the
+number of resources and not with how often they changed; and it goes on behind any name, so nobody
+holds a transaction open for a large one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.sql.selectable import CTE
+
+from smoothcore_server.domain.change import Change, ChangeKind, ResourceType
+from smoothcore_server.store import models
+
+BEHIND_ALL_NAMES = "\x7f"
+"""Names are printable ASCII; the log orders them by their bytes, on both engines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A resource as a change left it."""
+
+    revision: int
+    """Of the change."""
+    change: Change
+    """Without what was before it, unless it is a deletion."""
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the resource was gone."""
+        return self.change.kind is ChangeKind.DELETED
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """Some names of a type, in order."""
+
+    images: Sequence[Image]
+    """Of those that had been made by then; deleted ones too."""
+    last: str
+    """The name to go on behind; empty where there are no more."""
+
+
+def walk(
+    connection: Connection,
+    organization: str,
+    resource_type: ResourceType,
+    revision: int,
+    *,
+    after: str = "",
+    below: str = BEHIND_ALL_NAMES,
+    limit: int,
+) -> Walked:
+    """Up to ``limit`` names of a type, greater than ``after`` and less than ``below``."""
+    rows = connection.execute(
+        _walk(connection.dialect.name),
+        {
+            "organization": organization,
+            "type": resource_type.value,
+            "revision": revision,
+            "after": after,
+            "below": below,
+            "limit": limit,
+        },
+    ).all()
+    images = [Image(row.revision, _change(resource_type, row)) for row in rows if row.revision]
+    return Walked(images, rows[-1].name if len(rows) == limit else "")
+
+
+def newest(
+    connection: Connection,
+    organization: str,
+    resource_type: ResourceType,
+    name: str,
+    revision: int,
+) -> Image | None:
+    """What a resource was as of a revision; None where it had not been made yet."""
+    row = connection.execute(
+        _NEWEST,
+        {
+            "organization": organization,
+            "type": resource_type.value,
+            "name": name,
+            "revision": revision,
+        },
+    ).first()
+    return None if row is None else Image(row.revision, _change(resource_type, row))
+
+
+def _change(resource_type: ResourceType, row: Any) -> Change:
+    return Change(
+        ordinal=row.ordinal,
+        type=resource_type,
+        name=row.name,
+        machine_id=row.machine_id,
+        kind=ChangeKind(row.kind),
+        before=row.before,
+        after=row.after,
+    )
+
+
+def _of_type(c: Any) -> ColumnElement[bool]:
+    return and_(c.organization_id == bindparam("organization"), c.type == bindparam("type"))
+
+
+def _columns(c: Any) -> list[ColumnElement[Any]]:
+    was = case((c.kind == ChangeKind.DELETED.value, c.before)).label("before")
+    return [c.revision, c.ordinal, c.machine_id, c.kind, was, c.after]
+
+
+def _newest_of(c: Any, name: Any) -> Select[Any]:
+    """One look into the index (organization, type, name, revision, ordinal)."""
+    return (
+        select(*_columns(c))
+        .where(_of_type(c), c.name == name, c.revision <= bindparam("revision"))
+        .order_by(c.revision.desc(), c.ordinal.desc())
+        .limit(1)
+    )
+
+
+_NEWEST = _newest_of(models.change.c, bindparam("name")).add_columns(models.change.c.name)
+
+
+@cache
+def _walk(dialect: str) -> Select[Any]:
+    names = _names()
+    newest = _lateral(names) if dialect == "postgresql" else _by_rowid(names)
+    return newest.add_columns(names.c.name).where(names.c.name.is_not(None)).order_by(names.c.name)
+
+
+def _names() -> CTE:
+    """Name after name; each step is one look into the same index."""
+    first, later = models.change.alias("first"), models.change.alias("later")
+    below: BindParameter[str] = bindparam("below")
+    names = (
+        select(func.min(first.c.name).label("name"), literal(1).label("step"))
+        .where(_of_type(first.c), first.c.name > bindparam("after"), first.c.name < below)
+        .cte("names", recursive=True)
+    )
+    following = (
+        select(func.min(later.c.name))
+        .where(_of_type(later.c), later.c.name > names.c.name, later.c.name < below)
+        .scalar_subquery()
+    )
+    return names.union_all(
+        select(following, names.c.step + 1).where(
+            names.c.name.is_not(None), names.c.step < bindparam("limit")
+        )
+    )
+
+
+def _lateral(names: CTE) -> Select[Any]:
+    """Of each name the newest. A plain join is hashed by PostgreSQL where its statistics are old,
+    which reads the whole log."""
+    newest = _newest_of(models.change.c, names.c.name).lateral("newest")
+    return select(*newest.c).select_from(names.outerjoin(newest, true()))
+
+
+def _by_rowid(names: CTE) -> Select[Any]:
+    """The same on SQLite, which has no LATERAL but keeps to the order of a join."""
+    newest, change = models.change.alias("newest"), models.change
+    rowid = (
+        _newest_of(newest.c, names.c.name)
+        .with_only_columns(literal_column("newest.rowid"))
+        .scalar_subquery()
+    )
+    joined = names.outerjoin(change, literal_column("change.rowid") == rowid)
+    return select(*_columns(change.c)).select_from(joined)
