@@ -95,7 +95,7 @@ def push_table(tx: Transaction, push: Push) -> PushResult:
     _update_bindings(tx, machine, plan, bindings, tools)
     whole = push.mode is PushMode.SNAPSHOT
     # A push of some rows settles a doubt only if it is the very push that was held.
-    settles = machine.table_doubt == _push_hash(push)
+    settles = bool(machine.table_doubt) and machine.table_doubt == _push_hash(push)
     if whole or settles or machine.table_state is TableState.NEVER_READ:
         set_table_state(tx, machine, TableState.CURRENT, "")
     tx.machine_status.seen(machine.id, tx.now, read_time if whole else None)

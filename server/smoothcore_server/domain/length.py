@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 MM_PER_INCH = 25.4
 """Exact by definition (international yard and pound agreement, 1959)."""
@@ -61,16 +62,9 @@ class Length:
         beyond five metres. ``-0.0`` becomes ``0.0``.
         """
         text = text.strip()
-        if len(text) > _MAX_TEXT or not _DECIMAL.fullmatch(text):
+        if len(text) > _MAX_TEXT:
             raise UnreadableLengthError(f"{text[:_MAX_TEXT]!r} is not a decimal number")
-        value = float(text)
-        # Rounded, since 0.375 in is 9.525 mm and not 9.5249999999999986.
-        mm = round(value * unit.mm, 9)
-        if not math.isfinite(mm) or abs(mm) > MAX_LENGTH_MM:
-            raise UnreadableLengthError(f"{text!r} {unit.value} is longer than 5 m")
-        if value == 0:
-            text, mm = text.lstrip("+-"), 0.0
-        return cls(text, unit, mm)
+        return _parsed(text, unit)
 
     @classmethod
     def of(cls, value: float, unit: LengthUnit) -> Length:
@@ -104,6 +98,22 @@ class Length:
     def __str__(self) -> str:
         """For people: ``6.35 mm``, without the plus and the lone point that controls print."""
         return f"{self.text.removeprefix('+').removesuffix('.')} {self.unit.value}"
+
+
+@lru_cache(maxsize=16_384)
+def _parsed(text: str, unit: LengthUnit) -> Length:
+    """Kept, since a table is read again and again, and each of its texts twice each time: by
+    validation and by what stores it."""
+    if not _DECIMAL.fullmatch(text):
+        raise UnreadableLengthError(f"{text!r} is not a decimal number")
+    value = float(text)
+    # Rounded, since 0.375 in is 9.525 mm and not 9.5249999999999986.
+    mm = round(value * unit.mm, 9)
+    if not math.isfinite(mm) or abs(mm) > MAX_LENGTH_MM:
+        raise UnreadableLengthError(f"{text!r} {unit.value} is longer than 5 m")
+    if value == 0:
+        text, mm = text.lstrip("+-"), 0.0
+    return Length(text, unit, mm)
 
 
 def tolerance_mm(lengths: Iterable[Length]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import hmac
+import struct
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,22 +20,24 @@ from smoothcore_server.domain.change import (
     ResourceType,
 )
 from smoothcore_server.store import models
+from smoothcore_server.store.many_rows import ManyRows
 
 GENESIS = b"\x00" * 32
 """The chain hash before the first revision."""
 _MAC = 16
+_LENGTH = struct.Struct(">Q").pack
 
 # Made once: building a statement costs more than running it.
-_INSERT_HEADER = models.change_set.insert()
-_INSERT_CHANGES = models.change.insert()
-_MOVE_HEAD = models.organization.update().where(
-    models.organization.c.id == bindparam("organization")
+_INSERT_HEADER = ManyRows(models.change_set.insert())
+_INSERT_CHANGES = ManyRows(models.change.insert())
+_MOVE_HEAD = ManyRows(
+    models.organization.update().where(models.organization.c.id == bindparam("organization"))
 )
 
 
 def _fields(*values: bytes) -> bytes:
     """An unambiguous serialization: each value behind its length."""
-    return b"".join(len(value).to_bytes(8, "big") + value for value in values)
+    return b"".join([part for value in values for part in (_LENGTH(len(value)), value)])
 
 
 def image_digest(image: bytes | None) -> bytes:
@@ -108,9 +111,9 @@ def append(
     hashed = [content(change) for change in changes]
     header = dataclasses.replace(header, digest=digest_of(hashed))
     header = dataclasses.replace(header, chain_hash=chain_hash(key, previous, header))
-    connection.execute(_INSERT_HEADER, _header_row(header))
-    connection.execute(
-        _INSERT_CHANGES,
+    _INSERT_HEADER.run(connection, [_header_row(header)])
+    _INSERT_CHANGES.run(
+        connection,
         [
             {
                 "organization_id": header.organization,
@@ -133,7 +136,7 @@ def append(
         "commit_time": header.time,
         "chain_hash": header.chain_hash,
     }
-    connection.execute(_MOVE_HEAD, head)
+    _MOVE_HEAD.run(connection, [head])
 
 
 def _header_row(header: ChangeSetHeader) -> dict[str, Any]:

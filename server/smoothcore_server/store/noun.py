@@ -12,10 +12,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from sqlalchemy import (
     ColumnElement,
     Delete,
-    Insert,
     Select,
     Table,
-    Update,
     bindparam,
     select,
     type_coerce,
@@ -24,6 +22,7 @@ from sqlalchemy.types import NullType
 
 from smoothcore_server.domain.change import ResourceType
 from smoothcore_server.domain.resource import Meta
+from smoothcore_server.store.many_rows import ManyRows
 from smoothcore_server.store.mapping import Row, RowMapper
 
 
@@ -128,15 +127,17 @@ class Noun(Generic[R]):
         return self.versions.where(*map(self._is, self.key))
 
     @cached_property
-    def insert(self) -> Insert:
+    def insert(self) -> ManyRows:
         """Writes new rows."""
-        return self.table.insert()
+        return ManyRows(self.table.insert())
 
     @cached_property
-    def update(self) -> Update:
+    def update(self) -> ManyRows:
         """Replaces the rows of keys, whose parameters are named by `key_parameter`."""
         keys = ("organization_id", *self.key)
-        return self.table.update().where(*[self._is(name, key_parameter(name)) for name in keys])
+        return ManyRows(
+            self.table.update().where(*[self._is(name, key_parameter(name)) for name in keys])
+        )
 
     @cached_property
     def delete(self) -> Delete:

@@ -185,7 +185,7 @@ class WritableRepository(Repository[R]):
         made = [self._stamped(resource, new=True) for resource in resources]
         if made:
             rows = [self._row(resource) for resource in made]
-            self._reader.connection.execute(self._noun.insert, rows)
+            self._noun.insert.run(self._reader.connection, rows)
             self._keep_external_ids([], made)
         for resource in made:
             self._record(ChangeKind.CREATED, None, resource)
@@ -245,7 +245,7 @@ class WritableRepository(Repository[R]):
         for resource in resources:
             row = self._row(resource)
             rows.append({**{key_parameter(name): row.pop(name) for name in keys}, **row})
-        self._reader.connection.execute(self._noun.update, rows)
+        self._noun.update.run(self._reader.connection, rows)
 
     def _row(self, resource: R) -> Row:
         row = self._noun.mapper.to_row(resource) | self._noun.derived(resource)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from smoothcore.v1 import machine_service_pb2, tool_table_entry_pb2
 from smoothcore_server.api.messages.values import (
     LENGTH_UNIT,
     EnumMap,
-    length_from,
-    length_message,
+    stated_fields,
+    stated_values,
     timestamp,
 )
 from smoothcore_server.app.tool_table import PushResult, rows_with_numbers
@@ -49,21 +47,14 @@ MAX_TEXT = 200
 
 def registers_message(registers: domain.Registers) -> tool_table_entry_pb2.Registers:
     """The registers of a row."""
-    lengths = {name: length_message(getattr(registers, name)) for name in _LENGTHS}
-    numbers = {name: getattr(registers, name) for name in _NUMBERS}
     return tool_table_entry_pb2.Registers(
-        **{name: value for name, value in (lengths | numbers).items() if value is not None},
-        unreadable_fields=registers.unreadable,
+        **stated_fields(registers, _LENGTHS, _NUMBERS), unreadable_fields=registers.unreadable
     )
 
 
 def registers_from(message: tool_table_entry_pb2.Registers) -> domain.Registers:
     """The registers of a row that a caller states."""
-    stated: dict[str, Any] = {field.name: value for field, value in message.ListFields()}
-    lengths = {name: length_from(stated[name]) for name in _LENGTHS if name in stated}
-    numbers = {name: stated[name] for name in _NUMBERS if name in stated}
-    values: dict[str, Any] = lengths | numbers
-    return domain.Registers(**values)
+    return domain.Registers(**stated_values(message, _LENGTHS, _NUMBERS))
 
 
 def to_message(entry: domain.ToolTableEntry) -> tool_table_entry_pb2.ToolTableEntry:

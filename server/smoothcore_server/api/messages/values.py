@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from smoothcore.v1 import length_pb2
 from smoothcore_server.domain import length as domain
+from smoothcore_server.domain.resource import EPOCH
 
 if TYPE_CHECKING:
     # A name of the type stubs only; at run time the class is called otherwise.
@@ -55,6 +57,20 @@ def length_message(length: domain.Length | None) -> length_pb2.Length | None:
     return length_pb2.Length(text=length.text, unit=LENGTH_UNIT.value(length.unit), mm=length.mm)
 
 
+def stated_fields(holder: object, lengths: Iterable[str], numbers: Iterable[str]) -> dict[str, Any]:
+    """The fields of a message for those attributes of a dataclass that have a value."""
+    found: dict[str, Any] = {}
+    for name in lengths:
+        length = getattr(holder, name)
+        if length is not None:
+            found[name] = length_message(length)
+    for name in numbers:
+        value = getattr(holder, name)
+        if value is not None:
+            found[name] = value
+    return found
+
+
 def length_from(message: length_pb2.Length) -> domain.Length:
     """A length of a request; validation has made sure that it is one."""
     unit = LENGTH_UNIT.member(message.unit)
@@ -64,13 +80,26 @@ def length_from(message: length_pb2.Length) -> domain.Length:
     return domain.Length.parse(message.text, unit)
 
 
+def stated_values(
+    message: Message, lengths: Container[str], numbers: Container[str]
+) -> dict[str, Any]:
+    """The attributes of a dataclass for those fields of a message that are there."""
+    found: dict[str, Any] = {}
+    for field, value in message.ListFields():
+        if field.name in lengths:
+            found[field.name] = length_from(value)
+        elif field.name in numbers:
+            found[field.name] = value
+    return found
+
+
 def timestamp(moment: datetime | None) -> Timestamp | None:
     """A moment as a message."""
     if moment is None:
         return None
-    made = Timestamp()
-    made.FromDatetime(moment)
-    return made
+    # Timestamp.FromDatetime goes by the calendar, and there are three in every resource.
+    since = moment - EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000)
 
 
 def moment_from(message: Timestamp) -> datetime:
