@@ -23,6 +23,7 @@ from smoothcore.v1 import (
     machine_service_pb2_grpc,
     program_service_pb2_grpc,
     tool_service_pb2_grpc,
+    tool_set_service_pb2_grpc,
     verification_service_pb2_grpc,
 )
 from smoothcore_server.api.auth_service import AuthApi
@@ -35,6 +36,7 @@ from smoothcore_server.api.messages.change_set import encode_image
 from smoothcore_server.api.paging import PageTokens
 from smoothcore_server.api.program_service import ProgramApi
 from smoothcore_server.api.tool_service import ToolApi
+from smoothcore_server.api.tool_set_service import ToolSetApi
 from smoothcore_server.api.verification_service import VerificationApi
 from smoothcore_server.api.watch import WatchSettings
 from smoothcore_server.app import readiness, signing_keys
@@ -264,6 +266,10 @@ class Application:
                 machine_service_pb2_grpc.add_MachineServiceServicer_to_server, MachineApi(*common)
             ),
             _service(tool_service_pb2_grpc.add_ToolServiceServicer_to_server, ToolApi(*common)),
+            _service(
+                tool_set_service_pb2_grpc.add_ToolSetServiceServicer_to_server,
+                ToolSetApi(*common),
+            ),
             _service(
                 binding_service_pb2_grpc.add_BindingServiceServicer_to_server, BindingApi(*common)
             ),

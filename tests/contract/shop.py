@@ -36,6 +36,7 @@ from smoothcore_server.domain.readiness import Readiness
 from smoothcore_server.domain.table_push import PushMode
 from smoothcore_server.domain.tool import Tool, ToolCondition
 from smoothcore_server.domain.tool_kind import ToolKind
+from smoothcore_server.domain.tool_set import ToolSet, ToolSetKind, ToolSetMember
 from smoothcore_server.domain.tool_table import ParsedTable, ReadFrom, Registers, TableRow
 from smoothcore_server.domain.tool_type import ToolType
 from smoothcore_server.store import change_log
@@ -191,6 +192,8 @@ def _furnish(tx: Transaction) -> None:
     for number in (1, 2):
         tx.tools.insert(Tool(f"tool-{number}", kind=ToolKind.FLAT_END_MILL, tool_type_id="em-6"))
     bind_tools(tx, MACHINE, [Bind(str(number), f"tool-{number}") for number in (1, 2)], OWNER)
+    members = tuple(ToolSetMember(number, f"tool-{number}") for number in (1, 2))
+    tx.tool_sets.insert(ToolSet("job-7", kind=ToolSetKind.JOB, members=members))
     tx.programs.insert(_program())
     job = tx.jobs.insert(Job("op10", MACHINE, PROGRAM))
     activate_job(tx, MACHINE, job.id, "")

@@ -35,6 +35,7 @@ from smoothcore.v1 import (
     program_pb2,
     program_pin_pb2,
     tool_pb2,
+    tool_set_pb2,
     tool_table_entry_pb2,
     tool_type_pb2,
 )
@@ -74,6 +75,7 @@ LISTED: dict[ResourceType, tuple[Any, str]] = {
     ResourceType.TOOL_TABLE_ENTRY: (tool_table_entry_pb2.ToolTableEntry, "entries"),
     ResourceType.TOOL: (tool_pb2.Tool, "tools"),
     ResourceType.TOOL_TYPE: (tool_type_pb2.ToolType, "tool_types"),
+    ResourceType.TOOL_SET: (tool_set_pb2.ToolSet, "tool_sets"),
     ResourceType.BINDING: (binding_pb2.Binding, "bindings"),
     ResourceType.PROGRAM: (program_pb2.Program, "programs"),
     ResourceType.PROGRAM_PIN: (program_pin_pb2.ProgramPin, "program_pins"),
@@ -477,6 +479,7 @@ ENTRY = f"machines/{MACHINE}/toolTableEntries"
         (nouns.BINDING, 'NOT end_time > "0001-01-01T00:00:00Z"', ["tool-1", "tool-2"]),
         (nouns.PROGRAM, "unit_state = STATED length_unit = MILLIMETER", [PROGRAM]),
         (nouns.PROGRAM, 'program_number = "" size_bytes = 100 display_name:PART', [PROGRAM]),
+        (nouns.TOOL_SET, "kind = JOB name = toolSets/job-7", ["job-7"]),
         (nouns.PROGRAM_PIN, f"program = programs/{PROGRAM}", [PROGRAM]),
         (nouns.JOB, f"program = programs/{PROGRAM} state = ACTIVE", ["op10"]),
         (nouns.JOB, 'activate_time > "2020-01-01T00:00:00+02:00"', ["op10"]),
@@ -537,7 +540,14 @@ def example_of(field: Field) -> str:
     if field.kind == "enum":
         return f"{field.prefix}_{field.choices[-1]}"
     if field.kind == "resource name":
-        for name in ("tools/x", "toolTypes/x", "machines/x", "programs/x", "apiKeys/x"):
+        for name in (
+            "tools/x",
+            "toolTypes/x",
+            "machines/x",
+            "programs/x",
+            "toolSets/x",
+            "apiKeys/x",
+        ):
             for end in ("", "/toolTableEntries/x~2F1", "/jobs/x", "/bindings/x", "/programPins/x"):
                 try:
                     field.condition(Operator.EQUAL, name + end)

@@ -24,6 +24,7 @@ from smoothcore_server.domain.program import Program
 from smoothcore_server.domain.program_pin import ProgramPin
 from smoothcore_server.domain.readiness import Readiness
 from smoothcore_server.domain.tool import Tool, ToolGeometry
+from smoothcore_server.domain.tool_set import ToolSet
 from smoothcore_server.domain.tool_table import Registers, ToolTableEntry
 from smoothcore_server.domain.tool_type import ToolType
 from smoothcore_server.store import models
@@ -95,6 +96,7 @@ CASES = {
         {"id": "b-9", "machine_id": MACHINE, "address": "5", "tool_id": "t-9"},
     ),
     "program": Case("programs", Program, ("b" * 64,), {"id": "b" * 64}),
+    "tool set": Case("tool_sets", ToolSet, ("s-9",), {"id": "s-9"}),
     "program pin": Case(
         "program_pins",
         ProgramPin,

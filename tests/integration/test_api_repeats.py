@@ -19,6 +19,8 @@ from smoothcore.v1 import (
     program_service_pb2,
     tool_pb2,
     tool_service_pb2,
+    tool_set_pb2,
+    tool_set_service_pb2,
 )
 from tests.support.requests import (
     bind,
@@ -26,9 +28,11 @@ from tests.support.requests import (
     create_job,
     create_key,
     create_machine,
+    create_set,
     create_tool,
     create_type,
     head,
+    member,
     pin,
     push_file,
     push_rows,
@@ -122,6 +126,18 @@ async def test_every_kind_of_write_answers_a_repeat_with_its_first_answer(
             binding_service_pb2.BatchBindToolsRequest(
                 parent="machines/mill-1", requests=[bind("2")], request_id="r"
             ),
+        ),
+    ]
+    in_set = tool_set_pb2.ToolSet(name="toolSets/job-7", display_name="seven")
+    steps += [
+        (caller.tool_sets.CreateToolSet, create_set(member("tools/t8", 3), request_id="r")),
+        (
+            caller.tool_sets.UpdateToolSet,
+            tool_set_service_pb2.UpdateToolSetRequest(tool_set=in_set, request_id="r"),
+        ),
+        (
+            caller.tool_sets.DeleteToolSet,
+            tool_set_service_pb2.DeleteToolSetRequest(name=in_set.name, request_id="r"),
         ),
     ]
     job = create_job(program.name, "op10")
@@ -257,6 +273,7 @@ async def full(caller_on_each: Caller) -> Caller:
     for index in range(7):
         await caller.machines.CreateMachine(create_machine(f"m-{index}"))
         await caller.identity.CreateApiKey(create_key("tools.read"))
+        await caller.tool_sets.CreateToolSet(create_set(set_id=f"set-{index}"))
     programs = [(await send_program(caller)).name]
     for index in range(6):
         programs.append((await send_program(caller, b"T%d M6\n" % (index + 1))).name)
@@ -280,6 +297,7 @@ async def test_pages_walk_every_list_to_its_end_without_a_gap_or_a_repeat(full: 
             "tool_table_entries",
         ),
         (full.tools.ListTools, tool_service_pb2.ListToolsRequest(), "tools"),
+        (full.tool_sets.ListToolSets, tool_set_service_pb2.ListToolSetsRequest(), "tool_sets"),
         (
             full.bindings.ListBindings,
             binding_service_pb2.ListBindingsRequest(parent=parent),

@@ -37,6 +37,8 @@ from smoothcore.v1 import (
     readiness_pb2,
     tool_pb2,
     tool_service_pb2,
+    tool_set_pb2,
+    tool_set_service_pb2,
     tool_table_entry_pb2,
     tool_type_pb2,
     verification_service_pb2,
@@ -231,6 +233,25 @@ def create_type(
     )
 
 
+def member(
+    tool: str, number: int | None = None, description: str = ""
+) -> tool_set_pb2.ToolSetMember:
+    """A tool in a set, perhaps on a number."""
+    return tool_set_pb2.ToolSetMember(tool_number=number, tool=tool, description=description)
+
+
+def create_set(
+    *members: tool_set_pb2.ToolSetMember, set_id: str = "job-7", request_id: str = "", **fields: Any
+) -> tool_set_service_pb2.CreateToolSetRequest:
+    """A request to make a tool set, of what a job needs unless stated."""
+    usual: dict[str, Any] = {"kind": tool_set_pb2.TOOL_SET_KIND_JOB, "members": members}
+    return tool_set_service_pb2.CreateToolSetRequest(
+        tool_set_id=set_id,
+        tool_set=tool_set_pb2.ToolSet(**(usual | fields)),
+        request_id=request_id,
+    )
+
+
 def update_tool(name: str, *paths: str, **fields: Any) -> tool_service_pb2.UpdateToolRequest:
     """A request to change a tool; without paths, what is set."""
     return tool_service_pb2.UpdateToolRequest(
@@ -420,6 +441,7 @@ class World:
     free_tool: str = ""
     tool_type: str = ""
     free_type: str = ""
+    tool_set: str = ""
     binding: str = ""
     program: str = ""
     pin: str = ""
@@ -457,6 +479,8 @@ async def make_world(caller: Caller, mark: str) -> World:
         )
     ).name
     world.free_tool = (await caller.tools.CreateTool(create_tool(f"{mark}-2"))).name
+    in_set = create_set(member(world.tool, 1), set_id=f"{mark}-set", display_name=mark)
+    world.tool_set = (await caller.tool_sets.CreateToolSet(in_set)).name
     world.binding = (await caller.bindings.BindTool(bind("1", world.tool, world.machine))).name
     world.program = (await send_program(caller, world.content)).name
     await caller.bindings.BindTool(bind("2", machine=world.machine))
@@ -479,6 +503,7 @@ async def make_world(caller: Caller, mark: str) -> World:
         world.free_tool,
         world.tool_type,
         world.free_type,
+        world.tool_set,
         world.binding,
         world.program,
         world.pin,
@@ -593,6 +618,15 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
             world.tool, display_name="other", tool_type=world.tool_type
         ),
         "ToolService.UpdateToolType": update_type(world.tool_type, display_name="other"),
+        "ToolSetService.CreateToolSet": create_set(member(world.tool, 1), set_id=""),
+        "ToolSetService.DeleteToolSet": tool_set_service_pb2.DeleteToolSetRequest(
+            name=world.tool_set
+        ),
+        "ToolSetService.GetToolSet": tool_set_service_pb2.GetToolSetRequest(name=world.tool_set),
+        "ToolSetService.ListToolSets": tool_set_service_pb2.ListToolSetsRequest(),
+        "ToolSetService.UpdateToolSet": tool_set_service_pb2.UpdateToolSetRequest(
+            tool_set=tool_set_pb2.ToolSet(name=world.tool_set, members=[member(world.free_tool, 2)])
+        ),
         "VerificationService.GetReadiness": verification_service_pb2.GetReadinessRequest(
             name=f"{world.machine}/readiness"
         ),

@@ -22,6 +22,7 @@ from smoothcore.v1 import (
     machine_service_pb2_grpc,
     program_service_pb2_grpc,
     tool_service_pb2_grpc,
+    tool_set_service_pb2_grpc,
     verification_service_pb2_grpc,
 )
 from smoothcore_server.bootstrap import Application
@@ -49,6 +50,7 @@ class Caller:
         self.identity = identity_service_pb2_grpc.IdentityServiceStub(self.channel)
         self.machines = machine_service_pb2_grpc.MachineServiceStub(self.channel)
         self.tools = tool_service_pb2_grpc.ToolServiceStub(self.channel)
+        self.tool_sets = tool_set_service_pb2_grpc.ToolSetServiceStub(self.channel)
         self.bindings = binding_service_pb2_grpc.BindingServiceStub(self.channel)
         self.programs = program_service_pb2_grpc.ProgramServiceStub(self.channel)
         self.jobs = job_service_pb2_grpc.JobServiceStub(self.channel)

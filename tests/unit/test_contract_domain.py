@@ -19,9 +19,17 @@ from smoothcore.v1 import (
     machine_pb2,
     machine_service_pb2,
     tool_pb2,
+    tool_set_pb2,
     tool_type_pb2,
 )
-from smoothcore_server.api.messages import change_set, machine, tool, tool_table, tool_type
+from smoothcore_server.api.messages import (
+    change_set,
+    machine,
+    tool,
+    tool_set,
+    tool_table,
+    tool_type,
+)
 from smoothcore_server.api.messages.values import EnumMap
 from smoothcore_server.domain.change import READ_PERMISSION, ResourceType
 from smoothcore_server.domain.errors import ErrorReason, SmoothCoreError
@@ -121,6 +129,7 @@ def test_updates_may_set_what_the_contract_says_and_nothing_else() -> None:
     assert settable(machine_pb2.Machine.DESCRIPTOR) == set(machine.SETTABLE)
     assert settable(tool_pb2.Tool.DESCRIPTOR) == set(tool.SETTABLE)
     assert settable(tool_type_pb2.ToolType.DESCRIPTOR) == set(tool_type.SETTABLE)
+    assert settable(tool_set_pb2.ToolSet.DESCRIPTOR) == set(tool_set.SETTABLE)
 
 
 def test_every_type_of_resource_has_a_read_permission_and_a_message() -> None:

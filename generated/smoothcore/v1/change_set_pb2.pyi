@@ -47,6 +47,8 @@ class _ResourceTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Resource
     """ApiKey."""
     RESOURCE_TYPE_TOOL_TYPE: _ResourceType.ValueType  # 9
     """ToolType."""
+    RESOURCE_TYPE_TOOL_SET: _ResourceType.ValueType  # 10
+    """ToolSet."""
     RESOURCE_TYPE_PROGRAM_PIN: _ResourceType.ValueType  # 11
     """ProgramPin."""
 
@@ -73,6 +75,8 @@ RESOURCE_TYPE_API_KEY: ResourceType.ValueType  # 8
 """ApiKey."""
 RESOURCE_TYPE_TOOL_TYPE: ResourceType.ValueType  # 9
 """ToolType."""
+RESOURCE_TYPE_TOOL_SET: ResourceType.ValueType  # 10
+"""ToolSet."""
 RESOURCE_TYPE_PROGRAM_PIN: ResourceType.ValueType  # 11
 """ProgramPin."""
 Global___ResourceType: _TypeAlias = ResourceType  # noqa: Y015

@@ -37,7 +37,7 @@ def _stated(message: Message) -> list[str]:
         nested = field.message_type
         if _is_map(field):
             found += [f"{field.name}.{key}" for key in value]
-        elif nested is not None and _is_open(nested.name):
+        elif nested is not None and not field.is_repeated and _is_open(nested.name):
             found += [f"{field.name}.{path}" for path in _stated(value)]
         else:
             found.append(field.name)
@@ -53,7 +53,7 @@ def _exists(resource: Message, path: str) -> bool:
     if not rest or _is_map(field):
         return True
     nested = field.message_type
-    if nested is None or not _is_open(nested.name):
+    if nested is None or field.is_repeated or not _is_open(nested.name):
         return False
     return rest in nested.fields_by_name and rest != "confirmed"
 

@@ -18,6 +18,7 @@ class ResourceType(enum.Enum):
     JOB = "JOB"
     READINESS = "READINESS"
     API_KEY = "API_KEY"
+    TOOL_SET = "TOOL_SET"
     PROGRAM_PIN = "PROGRAM_PIN"
     TOOL_TYPE = "TOOL_TYPE"
 
@@ -31,6 +32,7 @@ READ_PERMISSION = {
     ResourceType.JOB: "jobs.read",
     ResourceType.READINESS: "readiness.read",
     ResourceType.API_KEY: "apikeys.read",
+    ResourceType.TOOL_SET: "toolsets.read",
     ResourceType.PROGRAM_PIN: "programs.read",
     ResourceType.TOOL_TYPE: "tools.read",
 }

@@ -17,6 +17,8 @@ PERMISSIONS = frozenset(
         "tooltable.observe",
         "tools.read",
         "tools.write",
+        "toolsets.read",
+        "toolsets.write",
         "bindings.read",
         "bindings.write",
         "programs.read",

@@ -28,6 +28,11 @@ class ToolSetMember:
     tool_type_id: str = ""
     description: str = ""
 
+    @property
+    def item_name(self) -> str:
+        """The resource name of what the member is."""
+        return f"tools/{self.tool_id}" if self.tool_id else f"toolTypes/{self.tool_type_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class ToolSet:
@@ -44,3 +49,13 @@ class ToolSet:
     def name(self) -> str:
         """The resource name."""
         return f"toolSets/{self.id}"
+
+    def repeated_claims(self) -> list[int]:
+        """The places of members that claim the number of an earlier one for something else."""
+        first: dict[int, str] = {}
+        return [
+            index
+            for index, member in enumerate(self.members)
+            if member.tool_number is not None
+            and first.setdefault(member.tool_number, member.item_name) != member.item_name
+        ]

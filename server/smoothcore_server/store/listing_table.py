@@ -18,7 +18,7 @@ from sqlalchemy import (
     select,
 )
 
-from smoothcore_server.domain import binding, job, machine, program, tool, tool_table
+from smoothcore_server.domain import binding, job, machine, program, tool, tool_set, tool_table
 from smoothcore_server.domain.change import ResourceType
 from smoothcore_server.domain.length import LengthUnit
 from smoothcore_server.domain.resource import EPOCH
@@ -154,6 +154,15 @@ def _tool(t: Table) -> dict[str, Field]:
     }
 
 
+def _tool_set(s: Table) -> dict[str, Field]:
+    return {
+        **_common("toolSets/{}", s, "id"),
+        "display_name": text(s.c.display_name),
+        "kind": choice(s.c.kind, tool_set.ToolSetKind),
+        "external_ids": json_map(s.c.external_ids),
+    }
+
+
 def _binding(b: Table) -> dict[str, Field]:
     entry = name(
         "machines/{}/toolTableEntries/{}",
@@ -222,6 +231,7 @@ FIELDS: dict[ResourceType, dict[str, Field]] = {
     ResourceType.TOOL_TABLE_ENTRY: _entry(models.tool_table_entry),
     ResourceType.TOOL: _tool(models.tool),
     ResourceType.TOOL_TYPE: _tool_type(models.tool_type),
+    ResourceType.TOOL_SET: _tool_set(models.tool_set),
     ResourceType.BINDING: _binding(models.binding),
     ResourceType.PROGRAM: _program(models.program),
     ResourceType.PROGRAM_PIN: _program_pin(models.program_pin),

@@ -228,6 +228,19 @@ external_id = Table(
     _of_organization(),
 )
 
+tool_set = Table(
+    "tool_set",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    *_meta(),
+    _text("display_name"),
+    _text("kind"),
+    Column("members", JSON, nullable=False),
+    _external_ids(),
+    _of_organization(),
+)
+
 OPEN = text("state <> 'ENDED'")
 
 binding = Table(

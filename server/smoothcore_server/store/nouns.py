@@ -14,6 +14,7 @@ from smoothcore_server.domain.program import Program
 from smoothcore_server.domain.program_pin import ProgramPin
 from smoothcore_server.domain.readiness import Readiness
 from smoothcore_server.domain.tool import Tool
+from smoothcore_server.domain.tool_set import ToolSet
 from smoothcore_server.domain.tool_table import ToolTableEntry, escape_address
 from smoothcore_server.domain.tool_type import ToolType
 from smoothcore_server.store import models
@@ -56,6 +57,14 @@ TOOL_TYPE: Noun[ToolType] = Noun(
     key=("id",),
     order=("id",),
     name_of="toolTypes/{}".format,
+)
+TOOL_SET: Noun[ToolSet] = Noun(
+    resource_type=ResourceType.TOOL_SET,
+    cls=ToolSet,
+    table=models.tool_set,
+    key=("id",),
+    order=("id",),
+    name_of="toolSets/{}".format,
 )
 BINDING: Noun[Binding] = Noun(
     resource_type=ResourceType.BINDING,
@@ -116,6 +125,7 @@ NOUNS: tuple[Noun[Any], ...] = (
     TOOL_TABLE_ENTRY,
     TOOL,
     TOOL_TYPE,
+    TOOL_SET,
     BINDING,
     PROGRAM,
     PROGRAM_PIN,

@@ -102,6 +102,7 @@ class Reader:
     entries = Resources(nouns.TOOL_TABLE_ENTRY)
     tools = Resources(nouns.TOOL)
     tool_types = Resources(nouns.TOOL_TYPE)
+    tool_sets = Resources(nouns.TOOL_SET)
     bindings = Resources(nouns.BINDING)
     programs = Resources(nouns.PROGRAM)
     program_pins = Resources(nouns.PROGRAM_PIN)

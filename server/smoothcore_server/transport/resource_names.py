@@ -18,6 +18,7 @@ from smoothcore.v1 import (
     machine_service_pb2,
     program_service_pb2,
     tool_service_pb2,
+    tool_set_service_pb2,
     verification_service_pb2,
 )
 
@@ -35,6 +36,7 @@ _FILES: tuple[FileDescriptor, ...] = (
     machine_service_pb2.DESCRIPTOR,
     program_service_pb2.DESCRIPTOR,
     tool_service_pb2.DESCRIPTOR,
+    tool_set_service_pb2.DESCRIPTOR,
     verification_service_pb2.DESCRIPTOR,
 )
 

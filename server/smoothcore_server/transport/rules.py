@@ -97,6 +97,7 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.CreateJobRequest.job_id": _ID,
     "smoothcore.v1.CreateMachineRequest.machine_id": _ID,
     "smoothcore.v1.CreateToolRequest.tool_id": _ID,
+    "smoothcore.v1.CreateToolSetRequest.tool_set_id": _ID,
     "smoothcore.v1.CreateToolTypeRequest.tool_type_id": _ID,
     "smoothcore.v1.GetResourceAtRequest.name": Rule(any_resource=True),
     "smoothcore.v1.GetResourceAtRequest.revision": Rule(minimum=1),
@@ -122,6 +123,8 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.ToolGeometry.overall_length": _NOT_NEGATIVE,
     "smoothcore.v1.ToolGeometry.point_angle_deg": Rule(minimum=0, maximum=180),
     "smoothcore.v1.ToolGeometry.shank_diameter": _NOT_NEGATIVE,
+    "smoothcore.v1.ToolSetMember.description": _TEXT_200,
+    "smoothcore.v1.ToolSetMember.tool_number": Rule(minimum=1),
     "smoothcore.v1.ToolTableFile.content": Rule(
         max_bytes=3 * MIB, too_many_bytes="send only the rows that are in use"
     ),
@@ -254,6 +257,7 @@ MESSAGES: dict[str, MessageRule] = {
     "smoothcore.v1.MoveToolRequest": MessageRule(cross=(_entry_of_parent,)),
     "smoothcore.v1.PushToolTableRequest": MessageRule(oneofs=("table",)),
     "smoothcore.v1.SetToolConditionRequest": MessageRule(cross=(_reason_unless_available,)),
+    "smoothcore.v1.ToolSetMember": MessageRule(oneofs=("item",)),
     "smoothcore.v1.UploadProgramRequest": MessageRule(oneofs=("part",)),
     "smoothcore.v1.VerifyProgramRequest": MessageRule(oneofs=("program_source", "table_source")),
 }

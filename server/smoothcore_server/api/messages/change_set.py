@@ -17,6 +17,7 @@ from smoothcore_server.api.messages import (
     program,
     program_pin,
     tool,
+    tool_set,
     tool_table,
     tool_type,
     verification,
@@ -31,6 +32,7 @@ from smoothcore_server.domain.program import Program
 from smoothcore_server.domain.program_pin import ProgramPin
 from smoothcore_server.domain.readiness import Readiness
 from smoothcore_server.domain.tool import Tool
+from smoothcore_server.domain.tool_set import ToolSet
 from smoothcore_server.domain.tool_table import ToolTableEntry
 from smoothcore_server.domain.tool_type import ToolType
 from smoothcore_server.store.snapshots import Image
@@ -43,6 +45,7 @@ _TO_MESSAGE: dict[type[Any], Callable[[Any], Message]] = {
     ToolTableEntry: tool_table.to_message,
     Tool: tool.to_message,
     ToolType: tool_type.to_message,
+    ToolSet: tool_set.to_message,
     Binding: binding.to_message,
     Program: program.to_message,
     ProgramPin: program_pin.to_message,
@@ -54,6 +57,7 @@ _TYPE_URL = {
     domain.ResourceType.MACHINE: "type.googleapis.com/smoothcore.v1.Machine",
     domain.ResourceType.TOOL_TABLE_ENTRY: "type.googleapis.com/smoothcore.v1.ToolTableEntry",
     domain.ResourceType.TOOL: "type.googleapis.com/smoothcore.v1.Tool",
+    domain.ResourceType.TOOL_SET: "type.googleapis.com/smoothcore.v1.ToolSet",
     domain.ResourceType.BINDING: "type.googleapis.com/smoothcore.v1.Binding",
     domain.ResourceType.PROGRAM: "type.googleapis.com/smoothcore.v1.Program",
     domain.ResourceType.PROGRAM_PIN: "type.googleapis.com/smoothcore.v1.ProgramPin",
