@@ -56,9 +56,9 @@ class AsyncClient(Lists):
                 print(machine.name)
 
     The stubs of the services are ``auth``, ``identity``, ``machines``, ``tools``, ``bindings``,
-    ``programs``, ``jobs``, ``verification`` and ``changes``; the methods below do the main jobs
-    with them. Machines are named in full ("machines/mill-1") or by their id ("mill-1"). Enums may
-    be given as words ("mm", "snapshot") or numbers.
+    ``programs``, ``jobs``, ``verification``, ``changes`` and ``audit``; the methods below do
+    the main jobs with them. Machines are named in full ("machines/mill-1") or by their id
+    ("mill-1"). Enums may be given as words ("mm", "snapshot") or numbers.
     """
 
     async def whoami(self) -> WhoAmIResponse:

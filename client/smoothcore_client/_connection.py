@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import grpc.aio
 
+from smoothcore.v1.audit_service_pb2_grpc import AuditServiceStub
 from smoothcore.v1.auth_service_pb2_grpc import AuthServiceStub
 from smoothcore.v1.binding_service_pb2_grpc import BindingServiceStub
 from smoothcore.v1.change_service_pb2_grpc import ChangeServiceStub
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     # These exist in the type stubs only.
+    from smoothcore.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
     from smoothcore.v1.auth_service_pb2_grpc import AuthServiceAsyncStub
     from smoothcore.v1.binding_service_pb2_grpc import BindingServiceAsyncStub
     from smoothcore.v1.change_service_pb2_grpc import ChangeServiceAsyncStub
@@ -92,6 +94,7 @@ class Connection:
         self.jobs: JobServiceAsyncStub = JobServiceStub(channel)
         self.verification: VerificationServiceAsyncStub = VerificationServiceStub(channel)
         self.changes: ChangeServiceAsyncStub = ChangeServiceStub(channel)
+        self.audit: AuditServiceAsyncStub = AuditServiceStub(channel)
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 import grpc
 import grpc.aio
 
+from smoothcore.v1.audit_service_pb2_grpc import AuditServiceStub
 from smoothcore.v1.auth_service_pb2_grpc import AuthServiceStub
 from smoothcore.v1.binding_service_pb2_grpc import BindingServiceStub
 from smoothcore.v1.change_service_pb2_grpc import ChangeServiceStub
@@ -186,6 +187,7 @@ class Client:
         self.jobs = JobServiceStub(_stub_channel(client.jobs))
         self.verification = VerificationServiceStub(_stub_channel(client.verification))
         self.changes = ChangeServiceStub(_stub_channel(client.changes))
+        self.audit = AuditServiceStub(_stub_channel(client.audit))
 
     whoami = _blocking(AsyncClient.whoami)
     push_table_file = _blocking(AsyncClient.push_table_file)

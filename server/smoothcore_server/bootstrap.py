@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 import smoothcore_migrations
 from smoothcore.v1 import (
+    audit_service_pb2_grpc,
     auth_service_pb2_grpc,
     binding_service_pb2_grpc,
     change_service_pb2_grpc,
@@ -26,6 +27,7 @@ from smoothcore.v1 import (
     tool_set_service_pb2_grpc,
     verification_service_pb2_grpc,
 )
+from smoothcore_server.api.audit_service import AuditApi
 from smoothcore_server.api.auth_service import AuthApi
 from smoothcore_server.api.binding_service import BindingApi
 from smoothcore_server.api.change_service import ChangeApi
@@ -40,6 +42,7 @@ from smoothcore_server.api.tool_set_service import ToolSetApi
 from smoothcore_server.api.verification_service import VerificationApi
 from smoothcore_server.api.watch import WatchSettings
 from smoothcore_server.app import readiness, signing_keys
+from smoothcore_server.app.audit import Auditor
 from smoothcore_server.app.compaction import CompactionTimer, Compactor
 from smoothcore_server.app.identity import Authenticator, create_api_key
 from smoothcore_server.app.staleness import StalenessTimer
@@ -282,6 +285,10 @@ class Application:
             _service(
                 change_service_pb2_grpc.add_ChangeServiceServicer_to_server,
                 ChangeApi(*common, self.feed, watch),
+            ),
+            _service(
+                audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
+                AuditApi(Auditor(self.store, keys, timeline)),
             ),
         ]
 

@@ -282,3 +282,24 @@ async def test_nobody_gets_in_without_a_key(shop: Shop) -> None:
     assert done.code == 2
     assert "CREDENTIAL_MISSING" in done.err
     assert "smooth login" in done.err
+
+
+async def test_the_change_log_is_audited(shop: Shop, server: Any, tmp_path: Path) -> None:
+    await shop.with_job()
+    kept = tmp_path / "head.json"
+    kept.write_text((await shop.done("audit", "head")).out)
+    await shop.done("tools", "create", "later")
+    verified = await shop.done("audit", "verify", "--head", kept)
+    assert "VERIFIED" in verified.out
+    assert "belongs to it" in verified.out
+    await server.application.store.run_write(
+        lambda c: c.exec_driver_sql("UPDATE change_set SET actor = 'apiKeys/x' WHERE revision = 3")
+    )
+    found = await shop.run("audit", "verify")
+    assert found.code == 1
+    assert "CHANGED  revision 3: the header was changed" in found.out
+    (told,) = (await shop.run("audit", "verify", "--json")).objects()
+    assert told["finding"]["revision"] == "3"
+    kept.write_text("{}x")
+    wrong = await shop.run("audit", "verify", "--head", kept)
+    assert (wrong.code, "is no head of a change log" in wrong.err) == (2, True)

@@ -23,6 +23,7 @@ from grpc_status import rpc_status
 import smoothcore.v1
 from smoothcore.v1 import (
     api_key_pb2,
+    audit_service_pb2,
     auth_service_pb2,
     binding_service_pb2,
     change_service_pb2,
@@ -518,6 +519,8 @@ async def make_world(caller: Caller, mark: str) -> World:
 def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
     """A valid request for every RPC, which the world's own admin may make."""
     return {
+        "AuditService.GetAuditHead": audit_service_pb2.GetAuditHeadRequest(),
+        "AuditService.VerifyAuditChain": audit_service_pb2.VerifyAuditChainRequest(),
         "AuthService.WhoAmI": auth_service_pb2.WhoAmIRequest(),
         "BindingService.BatchBindTools": bind_all(
             bind("3", world.free_tool, world.machine), request_id="batch"

@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 
 from smoothcore.v1 import (
+    audit_service_pb2_grpc,
     auth_service_pb2_grpc,
     binding_service_pb2_grpc,
     change_service_pb2_grpc,
@@ -55,6 +56,7 @@ class Caller:
         self.programs = program_service_pb2_grpc.ProgramServiceStub(self.channel)
         self.jobs = job_service_pb2_grpc.JobServiceStub(self.channel)
         self.verification = verification_service_pb2_grpc.VerificationServiceStub(self.channel)
+        self.audit = audit_service_pb2_grpc.AuditServiceStub(self.channel)
         self.changes = change_service_pb2_grpc.ChangeServiceStub(self.channel)
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from smoothcore_client.cli import (
     account,
+    audit,
     bindings,
     changes,
     jobs,
@@ -122,3 +123,4 @@ app.command("why")(verify.why)
 app.command("watch")(changes.watch)
 app.command("changes")(changes.list_changes)
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")

@@ -123,6 +123,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     "tool_numbers" names them, by comma.
     Example: PinProgramTools for a program that calls T3 while T3 is bound to no tool. Bind it.
     """
+    ERROR_REASON_ORGANIZATION_SUSPENDED: _ErrorReason.ValueType  # 33
+    """PERMISSION_DENIED: the operator of the instance has suspended the organization; nothing of it
+    can be read or written until they lift it. Example: any call with a key of it. Ask them.
+    """
+    ERROR_REASON_HEAD_FOREIGN: _ErrorReason.ValueType  # 34
+    """FAILED_PRECONDITION: an exported head of the change log belongs to another organization, or to
+    another history of the database (it was restored since); metadata "timeline" says which.
+    Example: VerifyAuditChain with a head from before a restore. Use one that was exported since.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. New values may be added; treat an unknown one by its status code."""
@@ -224,5 +233,14 @@ ERROR_REASON_TOOLS_NOT_CONFIRMED: ErrorReason.ValueType  # 29
 """FAILED_PRECONDITION: nobody has said, or not for certain, which tools some rows are; metadata
 "tool_numbers" names them, by comma.
 Example: PinProgramTools for a program that calls T3 while T3 is bound to no tool. Bind it.
+"""
+ERROR_REASON_ORGANIZATION_SUSPENDED: ErrorReason.ValueType  # 33
+"""PERMISSION_DENIED: the operator of the instance has suspended the organization; nothing of it
+can be read or written until they lift it. Example: any call with a key of it. Ask them.
+"""
+ERROR_REASON_HEAD_FOREIGN: ErrorReason.ValueType  # 34
+"""FAILED_PRECONDITION: an exported head of the change log belongs to another organization, or to
+another history of the database (it was restored since); metadata "timeline" says which.
+Example: VerifyAuditChain with a head from before a restore. Use one that was exported since.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

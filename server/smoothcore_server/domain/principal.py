@@ -29,6 +29,7 @@ PERMISSIONS = frozenset(
         "readiness.read",
         "apikeys.read",
         "apikeys.write",
+        "audit.read",
     }
 )
 """All that a credential can be allowed; ``*`` stands for all of them."""

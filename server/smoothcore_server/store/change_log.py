@@ -45,19 +45,37 @@ def image_digest(image: bytes | None) -> bytes:
     return b"" if image is None else hashlib.sha256(image).digest()
 
 
-def content(change: Change, before: bytes | None = None, after: bytes | None = None) -> bytes:
-    """All of a change that is hashed, unambiguously.
-
-    ``before`` and ``after`` are the digests of images that were dropped.
-    """
+def content_of(
+    ordinal: int,
+    type_: str,
+    name: str,
+    machine_id: str,
+    kind: str,
+    before_digest: bytes,
+    after_digest: bytes,
+) -> bytes:
+    """All of a change that is hashed, unambiguously."""
     return _fields(
-        change.ordinal.to_bytes(8, "big"),
-        change.type.value.encode(),
-        change.name.encode(),
-        change.machine_id.encode(),
-        change.kind.value.encode(),
-        image_digest(change.before) if before is None else before,
-        image_digest(change.after) if after is None else after,
+        ordinal.to_bytes(8, "big"),
+        type_.encode(),
+        name.encode(),
+        machine_id.encode(),
+        kind.encode(),
+        before_digest,
+        after_digest,
+    )
+
+
+def content(change: Change) -> bytes:
+    """All of a change that is hashed, of one that has its images."""
+    return content_of(
+        change.ordinal,
+        change.type.value,
+        change.name,
+        change.machine_id,
+        change.kind.value,
+        image_digest(change.before),
+        image_digest(change.after),
     )
 
 
@@ -155,7 +173,8 @@ def _header_row(header: ChangeSetHeader) -> dict[str, Any]:
     }
 
 
-def _header(row: RowMapping) -> ChangeSetHeader:
+def header_of(row: RowMapping) -> ChangeSetHeader:
+    """The header that a row of the log holds."""
     return ChangeSetHeader(
         organization=row["organization_id"],
         revision=row["revision"],
@@ -171,7 +190,8 @@ def _header(row: RowMapping) -> ChangeSetHeader:
     )
 
 
-def _change(row: RowMapping) -> Change:
+def change_of(row: RowMapping) -> Change:
+    """The change that a row of the log holds."""
     return Change(
         ordinal=row["ordinal"],
         type=ResourceType(row["type"]),
@@ -191,7 +211,7 @@ def headers(
     query = select(models.change_set).where(
         c.organization_id == organization, c.revision.in_(sorted(set(revisions)))
     )
-    return {row["revision"]: _header(row) for row in connection.execute(query).mappings()}
+    return {row["revision"]: header_of(row) for row in connection.execute(query).mappings()}
 
 
 def revision_at(connection: Connection, organization: str, time: datetime) -> int:
@@ -218,7 +238,7 @@ def read_after(
         .order_by(c.revision)
         .limit(limit)
     )
-    found = [_header(row) for row in connection.execute(query).mappings()]
+    found = [header_of(row) for row in connection.execute(query).mappings()]
     return _with_changes(connection, organization, found)
 
 
@@ -243,7 +263,7 @@ def _with_changes(
     )
     changes: dict[int, list[Change]] = {header.revision: [] for header in found}
     for row in connection.execute(query).mappings():
-        changes[row["revision"]].append(_change(row))
+        changes[row["revision"]].append(change_of(row))
     return [ChangeSet(header, tuple(changes[header.revision])) for header in found]
 
 

@@ -35,6 +35,8 @@ class Keys:
     """Keyed hash of refresh tokens."""
     envelope: bytes
     """The key-encryption keys of store/envelope.py are derived from it."""
+    audit_head: bytes
+    """Seed of the Ed25519 key that signs heads of the change log."""
     fingerprint: bytes
     """Says which root key this is, and nothing about it; kept in the database."""
 
@@ -56,6 +58,7 @@ def derive_keys(root: bytes) -> Keys:
         api_key=derive("api-key"),
         refresh_token=derive("refresh-token"),
         envelope=derive("envelope"),
+        audit_head=derive("audit-head"),
         fingerprint=derive("fingerprint"),
     )
 

@@ -94,6 +94,9 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.ApiKey.client": Rule(max_length=64),
     "smoothcore.v1.ApiKey.machines": Rule(reference="smoothcore.v1/Machine"),
     "smoothcore.v1.ApiKey.permissions": Rule(choices=PERMISSIONS | {EVERYTHING}),
+    "smoothcore.v1.AuditHead.chain_hash": Rule(max_bytes=32),
+    "smoothcore.v1.AuditHead.revision": _FROM_ZERO,
+    "smoothcore.v1.AuditHead.signature": Rule(max_bytes=64),
     "smoothcore.v1.CreateJobRequest.job_id": _ID,
     "smoothcore.v1.CreateMachineRequest.machine_id": _ID,
     "smoothcore.v1.CreateToolRequest.tool_id": _ID,
@@ -138,6 +141,8 @@ FIELDS: dict[str, Rule] = {
     ),
     "smoothcore.v1.ToolType.manufacturer": _TEXT_200,
     "smoothcore.v1.ToolType.product_id": _TEXT_200,
+    "smoothcore.v1.VerifyAuditChainRequest.from_revision": _FROM_ZERO,
+    "smoothcore.v1.VerifyAuditChainRequest.to_revision": _FROM_ZERO,
     "smoothcore.v1.WatchChangesRequest.types": Rule(max_items=100),
     "smoothcore.v1.ListChangesRequest.types": Rule(max_items=100),
 }
@@ -243,6 +248,11 @@ def _unit_of_inline_table(message: Any) -> Iterator[Problem]:
         )
 
 
+def _from_before_to(message: Any) -> Iterator[Problem]:
+    if message.to_revision and message.from_revision > message.to_revision:
+        yield "from_revision", "is behind to_revision"
+
+
 MESSAGES: dict[str, MessageRule] = {
     "smoothcore.v1.BatchBindToolsRequest": MessageRule(
         cross=(_requests_of_parent, _no_inner_request_id)
@@ -259,6 +269,7 @@ MESSAGES: dict[str, MessageRule] = {
     "smoothcore.v1.SetToolConditionRequest": MessageRule(cross=(_reason_unless_available,)),
     "smoothcore.v1.ToolSetMember": MessageRule(oneofs=("item",)),
     "smoothcore.v1.UploadProgramRequest": MessageRule(oneofs=("part",)),
+    "smoothcore.v1.VerifyAuditChainRequest": MessageRule(cross=(_from_before_to,)),
     "smoothcore.v1.VerifyProgramRequest": MessageRule(oneofs=("program_source", "table_source")),
 }
 

@@ -1,0 +1,102 @@
+"""smooth audit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from google.protobuf import json_format
+
+from smoothcore.v1.audit_service_pb2 import (
+    AuditHead,
+    GetAuditHeadRequest,
+    GetAuditHeadResponse,
+    VerifyAuditChainRequest,
+    VerifyAuditChainResponse,
+)
+from smoothcore_client.cli.output import Styled
+from smoothcore_client.cli.session import NOT_GOOD, CommandError, Session, run
+
+app = typer.Typer(no_args_is_help=True, help="Show that nobody has changed the change log.")
+
+
+@app.command("head")
+def head(ctx: typer.Context) -> None:
+    """Print the signed head of the change log, as JSON. Keep it outside of the server:
+
+    smooth audit head > head-2026-01-31.json
+
+    Exit codes: 0 printed; 2 error.
+    """
+
+    async def work(session: Session) -> None:
+        session.out.object(await session.client.audit.GetAuditHead(GetAuditHeadRequest()))
+
+    run(ctx, work)
+
+
+@app.command("verify")
+def verify(
+    ctx: typer.Context,
+    head: Annotated[
+        Path | None,
+        typer.Option("--head", metavar="FILE", help="A head that smooth audit head printed."),
+    ] = None,
+    first: Annotated[int, typer.Option("--from", min=1, help="The first revision.")] = 1,
+    last: Annotated[int, typer.Option("--to", min=0, help="The last revision; 0: the newest.")] = 0,
+) -> None:
+    """Verify the change log, and name the first thing in it that is not what was committed.
+
+    Exit codes: 0 verified; 1 something is wrong; 2 error.
+    """
+    request = VerifyAuditChainRequest(from_revision=first, to_revision=last)
+    if head is not None:
+        request.head.CopyFrom(_read_head(head))
+
+    async def work(session: Session) -> int | None:
+        found = await _verify_all(session, request)
+        if session.out.json:
+            session.out.object(found)
+        else:
+            _tell(session, found, against=head)
+        return NOT_GOOD if found.HasField("finding") else None
+
+    run(ctx, work)
+
+
+async def _verify_all(
+    session: Session, request: VerifyAuditChainRequest
+) -> VerifyAuditChainResponse:
+    """A long log takes several calls."""
+    while True:
+        found = await session.client.audit.VerifyAuditChain(request)
+        if found.complete:
+            return found
+        request.from_revision = found.verified_revision + 1
+        if request.head.revision < found.verified_revision:
+            request.ClearField("head")  # It was compared.
+
+
+def _tell(session: Session, found: VerifyAuditChainResponse, against: Path | None) -> None:
+    if not found.HasField("finding"):
+        also = f", and {against} belongs to it" if against else ""
+        session.out.line(
+            Styled("VERIFIED", "bold green"), f"up to revision {found.verified_revision}{also}"
+        )
+        return
+    finding = found.finding
+    place = f"revision {finding.revision}"
+    if finding.HasField("ordinal"):
+        place += f", change {finding.ordinal}"
+    session.out.line(Styled("CHANGED", "bold red"), f"{place}: {finding.description}")
+
+
+def _read_head(path: Path) -> AuditHead:
+    text = path.read_text(encoding="utf-8")
+    try:
+        return json_format.Parse(text, GetAuditHeadResponse()).head
+    except json_format.ParseError as error:
+        raise CommandError(
+            f"{path} is no head of a change log", "make one with: smooth audit head > FILE"
+        ) from error
