@@ -339,6 +339,19 @@ def move(
     )
 
 
+def bind_of_type(
+    entry: str, tool_type: str, tool_id: str = "", machine: str = "machines/mill-1", **fields: Any
+) -> binding_service_pb2.BindToolRequest:
+    """A request to bind a row to a new tool of a type."""
+    source = binding_service_pb2.MintFromType(tool_type=tool_type, tool_id=tool_id)
+    return binding_service_pb2.BindToolRequest(
+        parent=machine,
+        entry=f"{machine}/toolTableEntries/{entry}",
+        from_type=source,
+        **fields,
+    )
+
+
 def bind_all(
     *binds: binding_service_pb2.BindToolRequest, **fields: Any
 ) -> binding_service_pb2.BatchBindToolsRequest:
@@ -523,7 +536,9 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
         "AuditService.VerifyAuditChain": audit_service_pb2.VerifyAuditChainRequest(),
         "AuthService.WhoAmI": auth_service_pb2.WhoAmIRequest(),
         "BindingService.BatchBindTools": bind_all(
-            bind("3", world.free_tool, world.machine), request_id="batch"
+            bind("3", world.free_tool, world.machine),
+            bind_of_type("2", world.tool_type, machine=world.machine, replace_existing=True),
+            request_id="batch",
         ),
         "BindingService.BindTool": bind("3", world.free_tool, world.machine),
         "BindingService.ListBindings": binding_service_pb2.ListBindingsRequest(

@@ -29,7 +29,7 @@ from smoothcore.v1 import access_pb2 as smoothcore_dot_v1_dot_access__pb2
 from smoothcore.v1 import binding_pb2 as smoothcore_dot_v1_dot_binding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#smoothcore/v1/binding_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1bsmoothcore/v1/binding.proto\"$\n\x0bMintFromRow\x12\x15\n\x07tool_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"\xa3\x02\n\x0f\x42indToolRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x34\n\x05\x65ntry\x18\x02 \x01(\tB%\xe2\x41\x01\x02\xfa\x41\x1e\n\x1csmoothcore.v1/ToolTableEntry\x12+\n\x04tool\x18\x03 \x01(\tB\x1b\xe2\x41\x01\x01\xfa\x41\x14\n\x12smoothcore.v1/ToolH\x00\x12\x34\n\x08\x66rom_row\x18\x04 \x01(\x0b\x32\x1a.smoothcore.v1.MintFromRowB\x04\xe2\x41\x01\x01H\x00\x12\x1e\n\x10replace_existing\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x42\r\n\x0btool_source\"\x99\x01\n\x15\x42\x61tchBindToolsRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x36\n\x08requests\x18\x02 \x03(\x0b\x32\x1e.smoothcore.v1.BindToolRequestB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"T\n\x16\x42\x61tchBindToolsResponse\x12(\n\x08\x62indings\x18\x01 \x03(\x0b\x32\x16.smoothcore.v1.Binding\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\xf0\x01\n\x0fMoveToolRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x34\n\x05\x65ntry\x18\x02 \x01(\tB%\xe2\x41\x01\x02\xfa\x41\x1e\n\x1csmoothcore.v1/ToolTableEntry\x12)\n\x04tool\x18\x03 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/Tool\x12\x1e\n\x10replace_existing\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\"|\n\x10MoveToolResponse\x12\'\n\x07\x62inding\x18\x01 \x01(\x0b\x32\x16.smoothcore.v1.Binding\x12-\n\rended_binding\x18\x02 \x01(\x0b\x32\x16.smoothcore.v1.Binding\x12\x10\n\x08revision\x18\x03 \x01(\x03\"o\n\x11UnbindToolRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Binding\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\xc0\x01\n\x13ListBindingsRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nshow_ended\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\"o\n\x14ListBindingsResponse\x12(\n\x08\x62indings\x18\x01 \x03(\x0b\x32\x16.smoothcore.v1.Binding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t2\xa8\x06\n\x0e\x42indingService\x12\x90\x01\n\x08\x42indTool\x12\x1e.smoothcore.v1.BindToolRequest\x1a\x16.smoothcore.v1.Binding\"L\xa2\xbb\x18\x18\n\x0e\x62indings.write\x12\x06parent\x82\xd3\xe4\x93\x02*\"%/v1/{parent=machines/*}/bindings:bind:\x01*\x12\xb0\x01\n\x0e\x42\x61tchBindTools\x12$.smoothcore.v1.BatchBindToolsRequest\x1a%.smoothcore.v1.BatchBindToolsResponse\"Q\xa2\xbb\x18\x18\n\x0e\x62indings.write\x12\x06parent\x82\xd3\xe4\x93\x02/\"*/v1/{parent=machines/*}/bindings:batchBind:\x01*\x12\x99\x01\n\x08MoveTool\x12\x1e.smoothcore.v1.MoveToolRequest\x1a\x1f.smoothcore.v1.MoveToolResponse\"L\xa2\xbb\x18\x18\n\x0e\x62indings.write\x12\x06parent\x82\xd3\xe4\x93\x02*\"%/v1/{parent=machines/*}/bindings:move:\x01*\x12\x94\x01\n\nUnbindTool\x12 .smoothcore.v1.UnbindToolRequest\x1a\x16.smoothcore.v1.Binding\"L\xa2\xbb\x18\x16\n\x0e\x62indings.write\x12\x04name\x82\xd3\xe4\x93\x02,\"\'/v1/{name=machines/*/bindings/*}:unbind:\x01*\x12\x9c\x01\n\x0cListBindings\x12\".smoothcore.v1.ListBindingsRequest\x1a#.smoothcore.v1.ListBindingsResponse\"C\xa2\xbb\x18\x17\n\rbindings.read\x12\x06parent\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=machines/*}/bindingsBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#smoothcore/v1/binding_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1bsmoothcore/v1/binding.proto\"$\n\x0bMintFromRow\x12\x15\n\x07tool_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"Y\n\x0cMintFromType\x12\x32\n\ttool_type\x18\x01 \x01(\tB\x1f\xe2\x41\x01\x02\xfa\x41\x18\n\x16smoothcore.v1/ToolType\x12\x15\n\x07tool_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\xdb\x02\n\x0f\x42indToolRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x34\n\x05\x65ntry\x18\x02 \x01(\tB%\xe2\x41\x01\x02\xfa\x41\x1e\n\x1csmoothcore.v1/ToolTableEntry\x12+\n\x04tool\x18\x03 \x01(\tB\x1b\xe2\x41\x01\x01\xfa\x41\x14\n\x12smoothcore.v1/ToolH\x00\x12\x34\n\x08\x66rom_row\x18\x04 \x01(\x0b\x32\x1a.smoothcore.v1.MintFromRowB\x04\xe2\x41\x01\x01H\x00\x12\x36\n\tfrom_type\x18\x07 \x01(\x0b\x32\x1b.smoothcore.v1.MintFromTypeB\x04\xe2\x41\x01\x01H\x00\x12\x1e\n\x10replace_existing\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x42\r\n\x0btool_source\"\x99\x01\n\x15\x42\x61tchBindToolsRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x36\n\x08requests\x18\x02 \x03(\x0b\x32\x1e.smoothcore.v1.BindToolRequestB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"T\n\x16\x42\x61tchBindToolsResponse\x12(\n\x08\x62indings\x18\x01 \x03(\x0b\x32\x16.smoothcore.v1.Binding\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\xf0\x01\n\x0fMoveToolRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x34\n\x05\x65ntry\x18\x02 \x01(\tB%\xe2\x41\x01\x02\xfa\x41\x1e\n\x1csmoothcore.v1/ToolTableEntry\x12)\n\x04tool\x18\x03 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/Tool\x12\x1e\n\x10replace_existing\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\"|\n\x10MoveToolResponse\x12\'\n\x07\x62inding\x18\x01 \x01(\x0b\x32\x16.smoothcore.v1.Binding\x12-\n\rended_binding\x18\x02 \x01(\x0b\x32\x16.smoothcore.v1.Binding\x12\x10\n\x08revision\x18\x03 \x01(\x03\"o\n\x11UnbindToolRequest\x12,\n\x04name\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Binding\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\xc0\x01\n\x13ListBindingsRequest\x12.\n\x06parent\x18\x01 \x01(\tB\x1e\xe2\x41\x01\x02\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nshow_ended\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\"o\n\x14ListBindingsResponse\x12(\n\x08\x62indings\x18\x01 \x03(\x0b\x32\x16.smoothcore.v1.Binding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t2\xa8\x06\n\x0e\x42indingService\x12\x90\x01\n\x08\x42indTool\x12\x1e.smoothcore.v1.BindToolRequest\x1a\x16.smoothcore.v1.Binding\"L\xa2\xbb\x18\x18\n\x0e\x62indings.write\x12\x06parent\x82\xd3\xe4\x93\x02*\"%/v1/{parent=machines/*}/bindings:bind:\x01*\x12\xb0\x01\n\x0e\x42\x61tchBindTools\x12$.smoothcore.v1.BatchBindToolsRequest\x1a%.smoothcore.v1.BatchBindToolsResponse\"Q\xa2\xbb\x18\x18\n\x0e\x62indings.write\x12\x06parent\x82\xd3\xe4\x93\x02/\"*/v1/{parent=machines/*}/bindings:batchBind:\x01*\x12\x99\x01\n\x08MoveTool\x12\x1e.smoothcore.v1.MoveToolRequest\x1a\x1f.smoothcore.v1.MoveToolResponse\"L\xa2\xbb\x18\x18\n\x0e\x62indings.write\x12\x06parent\x82\xd3\xe4\x93\x02*\"%/v1/{parent=machines/*}/bindings:move:\x01*\x12\x94\x01\n\nUnbindTool\x12 .smoothcore.v1.UnbindToolRequest\x1a\x16.smoothcore.v1.Binding\"L\xa2\xbb\x18\x16\n\x0e\x62indings.write\x12\x04name\x82\xd3\xe4\x93\x02,\"\'/v1/{name=machines/*/bindings/*}:unbind:\x01*\x12\x9c\x01\n\x0cListBindings\x12\".smoothcore.v1.ListBindingsRequest\x1a#.smoothcore.v1.ListBindingsResponse\"C\xa2\xbb\x18\x17\n\rbindings.read\x12\x06parent\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=machines/*}/bindingsBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\021dev.smoothcore.v1P\001Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\252\002\rSmoothCore.V1'
   _globals['_MINTFROMROW'].fields_by_name['tool_id']._loaded_options = None
   _globals['_MINTFROMROW'].fields_by_name['tool_id']._serialized_options = b'\342A\001\001'
+  _globals['_MINTFROMTYPE'].fields_by_name['tool_type']._loaded_options = None
+  _globals['_MINTFROMTYPE'].fields_by_name['tool_type']._serialized_options = b'\342A\001\002\372A\030\n\026smoothcore.v1/ToolType'
+  _globals['_MINTFROMTYPE'].fields_by_name['tool_id']._loaded_options = None
+  _globals['_MINTFROMTYPE'].fields_by_name['tool_id']._serialized_options = b'\342A\001\001'
   _globals['_BINDTOOLREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_BINDTOOLREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\002\372A\027\n\025smoothcore.v1/Machine'
   _globals['_BINDTOOLREQUEST'].fields_by_name['entry']._loaded_options = None
@@ -47,6 +51,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BINDTOOLREQUEST'].fields_by_name['tool']._serialized_options = b'\342A\001\001\372A\024\n\022smoothcore.v1/Tool'
   _globals['_BINDTOOLREQUEST'].fields_by_name['from_row']._loaded_options = None
   _globals['_BINDTOOLREQUEST'].fields_by_name['from_row']._serialized_options = b'\342A\001\001'
+  _globals['_BINDTOOLREQUEST'].fields_by_name['from_type']._loaded_options = None
+  _globals['_BINDTOOLREQUEST'].fields_by_name['from_type']._serialized_options = b'\342A\001\001'
   _globals['_BINDTOOLREQUEST'].fields_by_name['replace_existing']._loaded_options = None
   _globals['_BINDTOOLREQUEST'].fields_by_name['replace_existing']._serialized_options = b'\342A\001\001'
   _globals['_BINDTOOLREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -99,22 +105,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BINDINGSERVICE'].methods_by_name['ListBindings']._serialized_options = b'\242\273\030\027\n\rbindings.read\022\006parent\202\323\344\223\002\"\022 /v1/{parent=machines/*}/bindings'
   _globals['_MINTFROMROW']._serialized_start=201
   _globals['_MINTFROMROW']._serialized_end=237
-  _globals['_BINDTOOLREQUEST']._serialized_start=240
-  _globals['_BINDTOOLREQUEST']._serialized_end=531
-  _globals['_BATCHBINDTOOLSREQUEST']._serialized_start=534
-  _globals['_BATCHBINDTOOLSREQUEST']._serialized_end=687
-  _globals['_BATCHBINDTOOLSRESPONSE']._serialized_start=689
-  _globals['_BATCHBINDTOOLSRESPONSE']._serialized_end=773
-  _globals['_MOVETOOLREQUEST']._serialized_start=776
-  _globals['_MOVETOOLREQUEST']._serialized_end=1016
-  _globals['_MOVETOOLRESPONSE']._serialized_start=1018
-  _globals['_MOVETOOLRESPONSE']._serialized_end=1142
-  _globals['_UNBINDTOOLREQUEST']._serialized_start=1144
-  _globals['_UNBINDTOOLREQUEST']._serialized_end=1255
-  _globals['_LISTBINDINGSREQUEST']._serialized_start=1258
-  _globals['_LISTBINDINGSREQUEST']._serialized_end=1450
-  _globals['_LISTBINDINGSRESPONSE']._serialized_start=1452
-  _globals['_LISTBINDINGSRESPONSE']._serialized_end=1563
-  _globals['_BINDINGSERVICE']._serialized_start=1566
-  _globals['_BINDINGSERVICE']._serialized_end=2374
+  _globals['_MINTFROMTYPE']._serialized_start=239
+  _globals['_MINTFROMTYPE']._serialized_end=328
+  _globals['_BINDTOOLREQUEST']._serialized_start=331
+  _globals['_BINDTOOLREQUEST']._serialized_end=678
+  _globals['_BATCHBINDTOOLSREQUEST']._serialized_start=681
+  _globals['_BATCHBINDTOOLSREQUEST']._serialized_end=834
+  _globals['_BATCHBINDTOOLSRESPONSE']._serialized_start=836
+  _globals['_BATCHBINDTOOLSRESPONSE']._serialized_end=920
+  _globals['_MOVETOOLREQUEST']._serialized_start=923
+  _globals['_MOVETOOLREQUEST']._serialized_end=1163
+  _globals['_MOVETOOLRESPONSE']._serialized_start=1165
+  _globals['_MOVETOOLRESPONSE']._serialized_end=1289
+  _globals['_UNBINDTOOLREQUEST']._serialized_start=1291
+  _globals['_UNBINDTOOLREQUEST']._serialized_end=1402
+  _globals['_LISTBINDINGSREQUEST']._serialized_start=1405
+  _globals['_LISTBINDINGSREQUEST']._serialized_end=1597
+  _globals['_LISTBINDINGSRESPONSE']._serialized_start=1599
+  _globals['_LISTBINDINGSRESPONSE']._serialized_end=1710
+  _globals['_BINDINGSERVICE']._serialized_start=1713
+  _globals['_BINDINGSERVICE']._serialized_end=2521
 # @@protoc_insertion_point(module_scope)

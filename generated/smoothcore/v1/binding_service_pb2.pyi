@@ -44,6 +44,34 @@ class MintFromRow(_message.Message):
 Global___MintFromRow: _TypeAlias = MintFromRow  # noqa: Y015
 
 @_typing.final
+class MintFromType(_message.Message):
+    """Makes a tool of a type. Its sizes and its kind are those of the type, and are not copied; its
+    display_name is, to tell it by.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOL_TYPE_FIELD_NUMBER: _builtins.int
+    TOOL_ID_FIELD_NUMBER: _builtins.int
+    tool_type: _builtins.str
+    """The type, e.g. "toolTypes/hoffmann-207380-6"."""
+    tool_id: _builtins.str
+    """Id of the new tool, as in CreateTool; chosen by the server when empty."""
+    def __init__(
+        self,
+        *,
+        tool_type: _builtins.str = ...,
+        tool_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tool_id", b"tool_id", "tool_type", b"tool_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MintFromType: _TypeAlias = MintFromType  # noqa: Y015
+
+@_typing.final
 class BindToolRequest(_message.Message):
     """Request of BindTool."""
 
@@ -53,6 +81,7 @@ class BindToolRequest(_message.Message):
     ENTRY_FIELD_NUMBER: _builtins.int
     TOOL_FIELD_NUMBER: _builtins.int
     FROM_ROW_FIELD_NUMBER: _builtins.int
+    FROM_TYPE_FIELD_NUMBER: _builtins.int
     REPLACE_EXISTING_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
@@ -72,6 +101,10 @@ class BindToolRequest(_message.Message):
     def from_row(self) -> Global___MintFromRow:
         """A new tool, made from the row."""
 
+    @_builtins.property
+    def from_type(self) -> Global___MintFromType:
+        """A new tool, made from a type."""
+
     def __init__(
         self,
         *,
@@ -79,14 +112,15 @@ class BindToolRequest(_message.Message):
         entry: _builtins.str = ...,
         tool: _builtins.str = ...,
         from_row: Global___MintFromRow | None = ...,
+        from_type: Global___MintFromType | None = ...,
         replace_existing: _builtins.bool = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["from_row", b"from_row", "tool", b"tool", "tool_source", b"tool_source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_row", b"from_row", "from_type", b"from_type", "tool", b"tool", "tool_source", b"tool_source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "from_row", b"from_row", "parent", b"parent", "replace_existing", b"replace_existing", "request_id", b"request_id", "tool", b"tool", "tool_source", b"tool_source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "from_row", b"from_row", "from_type", b"from_type", "parent", b"parent", "replace_existing", b"replace_existing", "request_id", b"request_id", "tool", b"tool", "tool_source", b"tool_source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_tool_source: _TypeAlias = _typing.Literal["tool", "from_row"]  # noqa: Y015
+    _WhichOneofReturnType_tool_source: _TypeAlias = _typing.Literal["tool", "from_row", "from_type"]  # noqa: Y015
     _WhichOneofArgType_tool_source: _TypeAlias = _typing.Literal["tool_source", b"tool_source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_tool_source) -> _WhichOneofReturnType_tool_source | None: ...
 

@@ -84,9 +84,10 @@ class BindingServiceServicer:
     def BindTool(self, request, context):
         """Says that an entry is a tool. Binding the tool that is already bound there confirms it anew:
         that is how a SUSPECT binding is settled. Readiness is computed again in the same change set.
-        Returns: NOT_FOUND if the entry or the tool does not exist; FAILED_PRECONDITION if the tool is
-        bound elsewhere (TOOL_ALREADY_BOUND, names where), if the entry is another tool and
-        replace_existing is not set (ENTRY_ALREADY_BOUND), or if the entry is not PRESENT.
+        Returns: NOT_FOUND if the entry, the tool or the type does not exist; ALREADY_EXISTS if the id of
+        a new tool is taken; FAILED_PRECONDITION if the tool is bound elsewhere (TOOL_ALREADY_BOUND,
+        names where), if the entry is another tool and replace_existing is not set
+        (ENTRY_ALREADY_BOUND), or if the entry is not PRESENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,9 +45,10 @@ class BindingServiceStub:
     BindTool: _grpc.UnaryUnaryMultiCallable[_binding_service_pb2.BindToolRequest, _binding_pb2.Binding]
     """Says that an entry is a tool. Binding the tool that is already bound there confirms it anew:
     that is how a SUSPECT binding is settled. Readiness is computed again in the same change set.
-    Returns: NOT_FOUND if the entry or the tool does not exist; FAILED_PRECONDITION if the tool is
-    bound elsewhere (TOOL_ALREADY_BOUND, names where), if the entry is another tool and
-    replace_existing is not set (ENTRY_ALREADY_BOUND), or if the entry is not PRESENT.
+    Returns: NOT_FOUND if the entry, the tool or the type does not exist; ALREADY_EXISTS if the id of
+    a new tool is taken; FAILED_PRECONDITION if the tool is bound elsewhere (TOOL_ALREADY_BOUND,
+    names where), if the entry is another tool and replace_existing is not set
+    (ENTRY_ALREADY_BOUND), or if the entry is not PRESENT.
     """
     BatchBindTools: _grpc.UnaryUnaryMultiCallable[_binding_service_pb2.BatchBindToolsRequest, _binding_service_pb2.BatchBindToolsResponse]
     """Binds up to 1000 entries of one machine, all or none: with from_row, this adopts a whole
@@ -90,9 +91,10 @@ class BindingServiceAsyncStub(BindingServiceStub):
     BindTool: _aio.UnaryUnaryMultiCallable[_binding_service_pb2.BindToolRequest, _binding_pb2.Binding]  # type: ignore[assignment]
     """Says that an entry is a tool. Binding the tool that is already bound there confirms it anew:
     that is how a SUSPECT binding is settled. Readiness is computed again in the same change set.
-    Returns: NOT_FOUND if the entry or the tool does not exist; FAILED_PRECONDITION if the tool is
-    bound elsewhere (TOOL_ALREADY_BOUND, names where), if the entry is another tool and
-    replace_existing is not set (ENTRY_ALREADY_BOUND), or if the entry is not PRESENT.
+    Returns: NOT_FOUND if the entry, the tool or the type does not exist; ALREADY_EXISTS if the id of
+    a new tool is taken; FAILED_PRECONDITION if the tool is bound elsewhere (TOOL_ALREADY_BOUND,
+    names where), if the entry is another tool and replace_existing is not set
+    (ENTRY_ALREADY_BOUND), or if the entry is not PRESENT.
     """
     BatchBindTools: _aio.UnaryUnaryMultiCallable[_binding_service_pb2.BatchBindToolsRequest, _binding_service_pb2.BatchBindToolsResponse]  # type: ignore[assignment]
     """Binds up to 1000 entries of one machine, all or none: with from_row, this adopts a whole
@@ -138,9 +140,10 @@ class BindingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_binding_pb2.Binding, _abc.Awaitable[_binding_pb2.Binding]]:
         """Says that an entry is a tool. Binding the tool that is already bound there confirms it anew:
         that is how a SUSPECT binding is settled. Readiness is computed again in the same change set.
-        Returns: NOT_FOUND if the entry or the tool does not exist; FAILED_PRECONDITION if the tool is
-        bound elsewhere (TOOL_ALREADY_BOUND, names where), if the entry is another tool and
-        replace_existing is not set (ENTRY_ALREADY_BOUND), or if the entry is not PRESENT.
+        Returns: NOT_FOUND if the entry, the tool or the type does not exist; ALREADY_EXISTS if the id of
+        a new tool is taken; FAILED_PRECONDITION if the tool is bound elsewhere (TOOL_ALREADY_BOUND,
+        names where), if the entry is another tool and replace_existing is not set
+        (ENTRY_ALREADY_BOUND), or if the entry is not PRESENT.
         """
 
     @_abc_1.abstractmethod

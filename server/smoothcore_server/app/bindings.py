@@ -15,6 +15,7 @@ from smoothcore_server.domain.machine import DiameterMeaning, Machine
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.domain.tool import Tool, ToolGeometry
 from smoothcore_server.domain.tool_table import EntryState, ToolTableEntry
+from smoothcore_server.domain.tool_type import ToolType
 from smoothcore_server.store.repository import check_etag
 from smoothcore_server.store.transaction import Transaction, new_id
 
@@ -24,11 +25,14 @@ MAX_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """That an entry is a tool: an existing one, or one made from the row (tool_id None)."""
+    """That an entry is a tool: an existing one, or a new one (tool_id None), made from a type or
+    from the row."""
 
     address: str
     tool_id: str | None
     new_tool_id: str = ""
+    new_tool_type_id: str = ""
+    """Of a new tool; empty: it is made from the row."""
     replace_existing: bool = False
 
 
@@ -51,7 +55,7 @@ def _bind(tx: Transaction, machine: Machine, bind: Bind, caller: Principal) -> B
         )
     if bind.tool_id is None:
         _end_existing(tx, entry, bind)
-        tool = create_tools(tx, [tool_from_row(machine, entry, bind.new_tool_id)])[0]
+        tool = create_tools(tx, [_new_tool(tx, machine, entry, bind)])[0]
         return tx.bindings.insert(_new_binding(tx, entry, tool))
     tool = tx.tools.get(bind.tool_id)
     here = _open_at(tx, entry)
@@ -186,6 +190,17 @@ def unbind_tool(tx: Transaction, machine_id: str, binding_id: str, etag: str) ->
             resource=binding.name,
         )
     return tx.bindings.update(binding, _ended(tx, binding))
+
+
+def _new_tool(tx: Transaction, machine: Machine, entry: ToolTableEntry, bind: Bind) -> Tool:
+    if not bind.new_tool_type_id:
+        return tool_from_row(machine, entry, bind.new_tool_id)
+    return tool_of_type(tx.tool_types.get(bind.new_tool_type_id), bind.new_tool_id)
+
+
+def tool_of_type(tool_type: ToolType, tool_id: str) -> Tool:
+    """A tool of a type. It states no size and no kind: those of its type are its nominal ones."""
+    return Tool(id=tool_id, display_name=tool_type.display_name, tool_type_id=tool_type.id)
 
 
 def tool_from_row(machine: Machine, entry: ToolTableEntry, tool_id: str) -> Tool:

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from smoothcore_server.app import field_mask
-from smoothcore_server.app.table_facts import entries_of, open_bindings_of, tools_of
+from smoothcore_server.app.rechecks import recheck_bindings
+from smoothcore_server.app.table_facts import open_bindings_of
 from smoothcore_server.domain.binding import BindingState
-from smoothcore_server.domain.binding_rules import rechecked
 from smoothcore_server.domain.errors import (
     AlreadyExistsError,
     ErrorReason,
@@ -71,7 +71,7 @@ def update_machine(
         )
     after = _updated(tx, before, after, etag, caller)
     if changed & _MEANINGS:
-        _recheck_bindings(tx, after)
+        recheck_bindings(tx, list(open_bindings_of(tx, after.id).values()))
     return after
 
 
@@ -94,18 +94,6 @@ _MEANINGS = frozenset({"register_profile", "controller", "kind", "length_referen
 """Fields that decide what registers say of a tool."""
 
 
-def _recheck_bindings(tx: Transaction, machine: Machine) -> None:
-    """An edit of what registers mean must not hide what they contradict."""
-    bindings = open_bindings_of(tx, machine.id)
-    tools, entries = tools_of(tx, bindings), entries_of(tx, machine.id)
-    for address, binding in bindings.items():
-        if address in entries:
-            tool = tools.get(binding.tool_id)
-            suspect = rechecked(binding, entries[address], machine, tool)
-            if suspect is not None:
-                tx.bindings.update(binding, suspect)
-
-
 def confirm_profile(
     tx: Transaction,
     machine_id: str,
@@ -124,7 +112,7 @@ def confirm_profile(
         length_reference=reference or before.length_reference,
     )
     after = tx.machines.update(before, after, etag)
-    _recheck_bindings(tx, after)
+    recheck_bindings(tx, list(open_bindings_of(tx, after.id).values()))
     return after
 
 

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 
 from smoothcore_server.app.claim_facts import facts_of, nobody_sees
 from smoothcore_server.app.jobs import active_job
+from smoothcore_server.app.table_facts import bound_of_types
 from smoothcore_server.domain.binding import Binding, BindingState
 from smoothcore_server.domain.change import ResourceType
 from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
 from smoothcore_server.domain.job import Job
 from smoothcore_server.domain.machine import Machine
 from smoothcore_server.domain.readiness import Readiness, ReadinessState
-from smoothcore_server.domain.verification import ProgramFacts, Report, ReportCode
+from smoothcore_server.domain.verification import ProgramFacts, Report, ReportCode, TableFacts
 from smoothcore_server.domain.verify import verify
 from smoothcore_server.store.transaction import Reader, Transaction
 
@@ -30,6 +31,8 @@ _FACTS = frozenset(
     }
 )
 """Of the machine itself."""
+_CLAIMED = frozenset({ResourceType.TOOL, ResourceType.TOOL_TYPE})
+"""What a program can name, and what that is judged by."""
 
 
 def refresh(tx: Transaction) -> None:
@@ -54,16 +57,22 @@ def _machines_of_changed_tools(tx: Transaction) -> set[str]:
         for change in tx.changes
         if change.type is ResourceType.TOOL
     ]
-    if not changed:
-        return set()
-    c = tx.bindings.c
-    bound = tx.bindings.where(c.tool_id.in_(changed), c.state != BindingState.ENDED.value)
+    bound: list[Binding] = []
+    if changed:
+        c = tx.bindings.c
+        bound += tx.bindings.where(c.tool_id.in_(changed), c.state != BindingState.ENDED.value)
+    types = [
+        change.name.removeprefix("toolTypes/")
+        for change in tx.changes
+        if change.type is ResourceType.TOOL_TYPE
+    ]
+    bound += bound_of_types(tx, types) if types else []
     return {binding.machine_id for binding in bound}
 
 
 def _changed_sources(tx: Transaction) -> set[str]:
-    """The names of tools that changed, or that are now in another place."""
-    changed = {change.name for change in tx.changes if change.type is ResourceType.TOOL}
+    """The names of tools and types that changed, or of tools that are now in another place."""
+    changed = {change.name for change in tx.changes if change.type in _CLAIMED}
     return changed | {each.tool_name for each in tx.written if isinstance(each, Binding)}
 
 
@@ -92,7 +101,7 @@ def _without_job(tx: Transaction, machine: Machine) -> Readiness:
 def _judge(tx: Transaction, machine: Machine, job: Job) -> Readiness:
     program = tx.programs.get(job.program_id)
     claims, table = facts_of(tx, machine, program, nobody_sees)
-    tx.readiness_sources.replace(machine.id, _sources(claims))
+    tx.readiness_sources.replace(machine.id, _sources(claims, table))
     report = verify(claims, table, tx.now)
     stale = any(finding.code is ReportCode.TABLE_STALE for finding in report.findings)
     return Readiness(
@@ -107,9 +116,12 @@ def _judge(tx: Transaction, machine: Machine, job: Job) -> Readiness:
     )
 
 
-def _sources(claims: ProgramFacts) -> set[str]:
-    """The names of what is claimed, bound on the machine or not."""
-    return {f"tools/{tool_id}" for tool_id in claims.pinned_tools.values()}
+def _sources(claims: ProgramFacts, table: TableFacts) -> set[str]:
+    """The names of what is claimed, bound on the machine or not, and of its types."""
+    claimed = set(claims.pinned_tools.values())
+    known = (table.tools[tool_id] for tool_id in claimed if tool_id in table.tools)
+    types = {f"toolTypes/{tool.tool_type_id}" for tool in known if tool.tool_type_id}
+    return types | {f"tools/{tool_id}" for tool_id in claimed}
 
 
 def _lasting(readiness: Readiness) -> Readiness:

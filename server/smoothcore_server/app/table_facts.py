@@ -9,8 +9,10 @@ from sqlalchemy import select
 
 from smoothcore_server.domain.binding import Binding, BindingState
 from smoothcore_server.domain.machine import Machine
+from smoothcore_server.domain.nominal import nominal_tool
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_table import EntryState, ToolTableEntry
+from smoothcore_server.domain.tool_type import ToolType
 from smoothcore_server.domain.verification import TableFacts
 from smoothcore_server.store.transaction import Reader
 
@@ -66,13 +68,30 @@ def tools_of(
     return {tool.id: tool for tool in found}
 
 
+def tool_types_of(reader: Reader, tools: Collection[Tool]) -> dict[str, ToolType]:
+    """The types of tools by id."""
+    ids = sorted({tool.tool_type_id for tool in tools} - {""})
+    found = reader.tool_types.where(reader.tool_types.c.id.in_(ids)) if ids else []
+    return {tool_type.id: tool_type for tool_type in found}
+
+
+def nominal_tools_of(reader: Reader, bindings: dict[str, Binding]) -> dict[str, Tool]:
+    """The tools that bindings name by id, each with the sizes and the kind that it is judged by:
+    its own, and where it states none, those of its type."""
+    tools = tools_of(reader, bindings)
+    types = tool_types_of(reader, tools.values())
+    return {tool_id: nominal_tool(tool, types) for tool_id, tool in tools.items()}
+
+
 def table_facts(reader: Reader, machine: Machine, also: Collection[str] = ()) -> TableFacts:
     """All that verification needs to know of a stored table; ``also`` are the ids of tools that
     are claimed, bound here or not."""
     bindings = open_bindings_of(reader, machine.id)
+    tools = tools_of(reader, bindings, also)
     return TableFacts(
         machine=machine,
         entries=entries_of(reader, machine.id),
         bindings=bindings,
-        tools=tools_of(reader, bindings, also),
+        tools=tools,
+        tool_types=tool_types_of(reader, tools.values()),
     )

@@ -12,8 +12,8 @@ from smoothcore_server.app.machines import set_table_state
 from smoothcore_server.app.table_facts import (
     as_last_read,
     entries_of,
+    nominal_tools_of,
     open_bindings_of,
-    tools_of,
 )
 from smoothcore_server.domain.binding import Binding
 from smoothcore_server.domain.binding_rules import binding_after
@@ -87,7 +87,7 @@ def push_table(tx: Transaction, push: Push) -> PushResult:
         reporter=tx.author.actor,
     )
     bindings = open_bindings_of(tx, machine.id)
-    tools = tools_of(tx, bindings)
+    tools = nominal_tools_of(tx, bindings)
     hold = hold_reason(machine, existing, plan, push.mode, _diameters(bindings, tools))
     if hold is not None and not push.accept_large_change:
         return _hold(tx, machine, push, plan, existing, hold)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from smoothcore_server.app.edits import Deletion, Edit, delete_all, edited, replace_all
+from smoothcore_server.app.rechecks import recheck_bindings
 from smoothcore_server.app.table_facts import bound_of_types
 from smoothcore_server.domain.errors import (
     ErrorReason,
@@ -30,7 +31,12 @@ def update_tool_types(
     """Change tool types, all or none."""
     before = tx.tool_types.get_many([edit.wanted.id for edit in edits])
     _refuse_elsewhere(tx, before, caller)
-    return replace_all(tx.tool_types, before, edited(before, edits))
+    made = replace_all(tx.tool_types, before, edited(before, edits))
+    pairs = zip(before, made, strict=True)
+    judged = [new.id for old, new in pairs if (new.kind, new.geometry) != (old.kind, old.geometry)]
+    if judged:
+        recheck_bindings(tx, bound_of_types(tx, judged))
+    return made
 
 
 def delete_tool_types(tx: Transaction, deletions: Sequence[Deletion], caller: Principal) -> None:

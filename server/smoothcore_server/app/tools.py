@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement
 
 from smoothcore_server.app.edits import Deletion, Edit, delete_all, edited, replace_all
+from smoothcore_server.app.rechecks import recheck_bindings
 from smoothcore_server.domain.binding import BindingState
 from smoothcore_server.domain.errors import (
     ErrorReason,
@@ -35,7 +37,18 @@ def update_tools(tx: Transaction, edits: Sequence[Edit[Tool]], caller: Principal
     after = edited(before, edits)
     changed = zip(before, after, strict=True)
     _refuse_unknown_types(tx, [new for old, new in changed if new.tool_type_id != old.tool_type_id])
-    return replace_all(tx.tools, before, after)
+    made = replace_all(tx.tools, before, after)
+    judged = [
+        new for old, new in zip(before, made, strict=True) if _judged_by(new) != _judged_by(old)
+    ]
+    if judged:
+        still_open = tx.bindings.c.state != BindingState.ENDED.value
+        recheck_bindings(tx, tx.bindings.where(_of_tools(tx, judged), still_open))
+    return made
+
+
+def _judged_by(tool: Tool) -> tuple[Any, ...]:
+    return tool.kind, tool.geometry, tool.tool_type_id
 
 
 def set_condition(

@@ -113,6 +113,7 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.Machine.staleness_limit": Rule(minimum=1, maximum=366 * DAY_S),
     "smoothcore.v1.Machine.wear_band": _NOT_NEGATIVE,
     "smoothcore.v1.MintFromRow.tool_id": _ID,
+    "smoothcore.v1.MintFromType.tool_id": _ID,
     "smoothcore.v1.Registers.orientation": Rule(minimum=0, maximum=9),
     "smoothcore.v1.SetToolConditionRequest.reason": _TEXT_500,
     "smoothcore.v1.Tool.manufacturer": _TEXT_200,

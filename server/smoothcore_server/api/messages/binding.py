@@ -46,7 +46,8 @@ def bind_from(
     return Bind(
         address=address,
         tool_id=names.last_id(message.tool) if existing else None,
-        new_tool_id=message.from_row.tool_id,
+        new_tool_id=message.from_type.tool_id or message.from_row.tool_id,
+        new_tool_type_id=names.last_id(message.from_type.tool_type),
         replace_existing=message.replace_existing,
     )
 
