@@ -11,6 +11,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import grpc
+
+from smoothcore.v1.change_set_pb2 import ChangeSet
 from tests.feed.following import listed
 from tests.feed.postgres_process import PostgresProcess
 from tests.feed.writing import create_machine
@@ -21,15 +24,13 @@ from tests.robustness.faults import Faults
 from tests.robustness.history import History, Received, Unreached, Write, now
 from tests.robustness.operations import MACHINES, MILL_TOOLS
 from tests.robustness.starts import STARTS, Bookmarks, head_place
-from tests.robustness.views import VIEWS
+from tests.robustness.views import VIEWS, View
 from tests.robustness.watchers import Watcher
 from tests.robustness.writers import Writer
 from tests.support.furnished import furnish
 
 WRITERS = 16
 SERVERS = {"sqlite": 1, "postgresql": 2}
-PATIENCE_S = 15.0
-"""How long watches that are left in peace may take to come to the head."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Plan:
     """Between two writes of a writer, on average."""
     has_faults: bool = True
     program: Sequence[str] = PRODUCT
+    patience_s: float = 15.0
+    """How long watches that are left in peace may take to come to the head."""
 
     @property
     def name(self) -> str:
@@ -87,16 +90,20 @@ class _Crowd:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
-async def run(plan: Plan, keep_in: Path) -> Outcome:
-    """Run a plan; a history that breaks a promise is kept in a folder."""
+async def run(plan: Plan, keep_in: Path, database_url: str = "") -> Outcome:
+    """Run a plan; a history that breaks a promise is kept in a folder.
+
+    ``database_url``: of an empty database on a PostgreSQL that is left alone; without one a run
+    has a PostgreSQL of its own, which its faults stop and crash.
+    """
     history = History()
     with tempfile.TemporaryDirectory(prefix="robustness-") as folder:
-        async with _postgres(plan) as postgres:
+        async with _postgres(plan, database_url) as postgres:
             cluster = Cluster(
                 Path(folder),
                 history,
                 plan.name,
-                database_url=postgres.url if postgres else "",
+                database_url=postgres.url if postgres else database_url,
                 program=plan.program,
                 kills=plan.has_faults,
             )
@@ -109,8 +116,8 @@ async def run(plan: Plan, keep_in: Path) -> Outcome:
 
 
 @contextlib.asynccontextmanager
-async def _postgres(plan: Plan) -> AsyncIterator[PostgresProcess | None]:
-    if plan.engine == "sqlite":
+async def _postgres(plan: Plan, database_url: str) -> AsyncIterator[PostgresProcess | None]:
+    if plan.engine == "sqlite" or database_url:
         yield None
         return
     postgres = await asyncio.to_thread(PostgresProcess)
@@ -132,7 +139,10 @@ async def _play(plan: Plan, cluster: Cluster, postgres: PostgresProcess | None) 
     )
     try:
         await _under_faults(plan, cluster, crowd, bookmarks, postgres)
-        await _in_peace(cluster, crowd)
+        for watcher in crowd.watchers:
+            watcher.is_settling = True
+        await _all_reach(plan, cluster, crowd, await _head(cluster))
+        await _all_reach(plan, cluster, crowd, await _last_word(cluster, crowd))
     finally:
         for task in crowd.tasks:
             task.cancel()
@@ -152,7 +162,9 @@ async def _under_faults(
     keepers = [asyncio.create_task(member.keep()) for member in cluster.members]
     crowd.tasks += keepers
     writing = [asyncio.create_task(writer.run(ending, plan.pause_s)) for writer in crowd.writers]
-    acting = [asyncio.create_task(Faults(cluster, postgres, plan.name).run(ending))]
+    acting = []
+    if plan.has_faults:
+        acting.append(asyncio.create_task(Faults(cluster, postgres, plan.name).run(ending)))
     joining = asyncio.create_task(_join(plan, cluster, crowd, bookmarks, ending))
     await asyncio.sleep(plan.duration_s)
     with contextlib.suppress(TimeoutError):
@@ -161,9 +173,7 @@ async def _under_faults(
                 await asyncio.sleep(0.1)
     ending.set()
     cluster.kills = False
-    await asyncio.gather(*writing, *(acting if plan.has_faults else []), joining)
-    for task in acting:
-        task.cancel()
+    await asyncio.gather(*writing, *acting, joining)
 
 
 async def _join(
@@ -180,13 +190,28 @@ async def _join(
             await asyncio.sleep(plan.duration_s / len(pairs) / 2)
 
 
-async def _in_peace(cluster: Cluster, crowd: _Crowd) -> None:
+async def _last_word(cluster: Cluster, crowd: _Crowd) -> int:
+    """One more write, of which another server cannot hear: its connections to the database are
+    gone at that moment. Gives the head. Before, all have come to the head, so that nothing is on
+    its way that would make up for it."""
+    deaf = next((member for member in cluster.members[1:] if member.database is not None), None)
+    if deaf is not None and deaf.database is not None:
+        cluster.note("last word unheard", deaf)
+        deaf.database.refuses = True
+        deaf.database.cut()
+    writer = crowd.writers[0]
+    outcome = ""
+    while outcome != "ok":
+        outcome = (await writer.write(writer.operations.next())).outcome
+    if deaf is not None and deaf.database is not None:
+        deaf.database.refuses = False
+    return await _head(cluster)
+
+
+async def _all_reach(plan: Plan, cluster: Cluster, crowd: _Crowd, head: int) -> None:
     """All servers run, nothing is written: every watch has to come to the head."""
-    for watcher in crowd.watchers:
-        watcher.is_settling = True
-    head = await _head(cluster)
     waits = [asyncio.create_task(watcher.until(head)) for watcher in crowd.watchers]
-    await asyncio.wait(waits, timeout=PATIENCE_S)
+    await asyncio.wait(waits, timeout=plan.patience_s)
     for watcher, wait in zip(crowd.watchers, waits, strict=True):
         if not wait.done():
             wait.cancel()
@@ -200,17 +225,27 @@ async def _head(cluster: Cluster) -> int:
     for attempt in range(100):
         try:
             return (await head_place(cluster.caller("admin", attempt))).revision
-        except Exception:
+        except grpc.aio.AioRpcError:
             await asyncio.sleep(0.2)
     raise RuntimeError("no server has come back")
 
 
 async def _truth(cluster: Cluster) -> None:
     """What the log holds for each view."""
-    caller = cluster.caller("admin", 0)
     for view in VIEWS:
-        for change_set in await listed(caller, types=view.types, parent=view.parent):
+        for change_set in await _listed(cluster, view):
             cluster.history.add(logged(view.name, change_set))
+
+
+async def _listed(cluster: Cluster, view: View) -> list[ChangeSet]:
+    """By whichever server answers."""
+    for attempt in range(100):
+        caller = cluster.caller("admin", attempt)
+        try:
+            return await listed(caller, types=view.types, parent=view.parent)
+        except grpc.aio.AioRpcError:
+            await asyncio.sleep(0.2)
+    raise RuntimeError("no server has come back")
 
 
 def _keep(outcome: Outcome, keep_in: Path, folder: Path) -> Path:

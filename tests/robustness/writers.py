@@ -25,13 +25,13 @@ class Writer:
         self._cluster = cluster
         self._history = history
         self._chance = random.Random(f"writer {number} {seed}")
-        self._operations = Operations(number, self._chance)
+        self.operations = Operations(number, self._chance)
         self._server = number
 
     async def run(self, ending: asyncio.Event, pause_s: float) -> None:
         """Write until told to end; what was begun is brought to its end."""
         while not ending.is_set():
-            await self.write(self._operations.next())
+            await self.write(self.operations.next())
             await asyncio.sleep(self._chance.uniform(0, 2 * pause_s))
 
     async def write(self, operation: Operation) -> Write:

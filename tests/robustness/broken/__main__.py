@@ -1,0 +1,12 @@
+"""`smoothd` with a bug: the first argument names it, the others are those of `smoothd`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from smoothcore_server import cli
+
+bug = importlib.import_module(f"tests.robustness.broken.{sys.argv.pop(1)}")
+bug.put_in()
+cli.main()
