@@ -15,7 +15,7 @@ from tests.robustness.views import VIEWS
 
 KEPT = ROOT / ".build" / "robustness"
 SEED = 1
-DURATIONS_S = {"sqlite": 10.0, "postgresql": 16.0}
+DURATIONS_S = {"sqlite": 10.0, "postgresql": 12.0}
 KILLS = {"sqlite": 3, "postgresql": 4}
 
 
