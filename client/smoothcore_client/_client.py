@@ -13,6 +13,8 @@ from smoothcore.v1.binding_service_pb2 import BatchBindToolsRequest, BindToolReq
 from smoothcore.v1.change_service_pb2 import WatchChangesRequest
 from smoothcore.v1.change_set_pb2 import ResourceType
 from smoothcore.v1.machine_service_pb2 import (
+    ConfirmToolTableRequest,
+    ConfirmToolTableResponse,
     PushMode,
     PushToolTableRequest,
     PushToolTableResponse,
@@ -100,6 +102,24 @@ class AsyncClient(Lists):
         if read_time is not None:
             request.read_time.FromDatetime(read_time)
         return await self.machines.PushToolTable(request)
+
+    async def confirm_tool_table(
+        self, machine: str, content_hash: str, *, read_time: datetime | None = None
+    ) -> ConfirmToolTableResponse:
+        """Says that a machine's tool table was read again and is the snapshot stored last.
+
+        Args:
+            machine: the machine.
+            content_hash: of that snapshot, from the reply of its push; of a file also its SHA-256.
+            read_time: when the table was read from the control; now when absent.
+
+        Raises FailedPreconditionError with the reason TABLE_NOT_THE_SAME when it is another one:
+        push the table then.
+        """
+        request = ConfirmToolTableRequest(parent=machine_name(machine), content_hash=content_hash)
+        if read_time is not None:
+            request.read_time.FromDatetime(read_time)
+        return await self.machines.ConfirmToolTable(request)
 
     async def upload_program(
         self,

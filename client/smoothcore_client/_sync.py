@@ -191,6 +191,7 @@ class Client:
 
     whoami = _blocking(AsyncClient.whoami)
     push_table_file = _blocking(AsyncClient.push_table_file)
+    confirm_tool_table = _blocking(AsyncClient.confirm_tool_table)
     upload_program = _blocking(AsyncClient.upload_program)
     verify = _blocking(AsyncClient.verify)
     readiness = _blocking(AsyncClient.readiness)

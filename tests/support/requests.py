@@ -449,6 +449,8 @@ class World:
 
     mark: str
     machine: str = ""
+    content_hash: str = ""
+    """Of the machine's table."""
     entry: str = ""
     free_entry: str = ""
     tool: str = ""
@@ -478,7 +480,8 @@ async def make_world(caller: Caller, mark: str) -> World:
     world = World(mark, f"machines/{mark}-mill")
     await caller.machines.CreateMachine(create_machine(f"{mark}-mill", display_name=mark))
     table = TABLE.replace(b";", b";" + mark.encode() + b" ") + b"T3 P3 D2 ;free\n"
-    await caller.machines.PushToolTable(push_file(table, world.machine))
+    pushed = await caller.machines.PushToolTable(push_file(table, world.machine))
+    world.content_hash = pushed.content_hash
     world.entry = f"{world.machine}/toolTableEntries/1"
     world.free_entry = f"{world.machine}/toolTableEntries/3"
     for type_id in ("type", "free-type"):
@@ -562,6 +565,9 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
         "JobService.ListJobs": job_service_pb2.ListJobsRequest(parent=world.machine),
         "MachineService.ConfirmMachineProfile": machine_service_pb2.ConfirmMachineProfileRequest(
             name=world.machine, diameter_meaning=machine_pb2.DIAMETER_MEANING_RADIUS
+        ),
+        "MachineService.ConfirmToolTable": machine_service_pb2.ConfirmToolTableRequest(
+            parent=world.machine, content_hash=world.content_hash
         ),
         "MachineService.CreateMachine": create_machine("new-mill"),
         "MachineService.DeleteMachine": machine_service_pb2.DeleteMachineRequest(

@@ -132,6 +132,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     another history of the database (it was restored since); metadata "timeline" says which.
     Example: VerifyAuditChain with a head from before a restore. Use one that was exported since.
     """
+    ERROR_REASON_TABLE_NOT_THE_SAME: _ErrorReason.ValueType  # 35
+    """FAILED_PRECONDITION: the stored table of the machine is not the snapshot that the caller names.
+    Example: ConfirmToolTable after somebody else has pushed other rows. Push the table.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. New values may be added; treat an unknown one by its status code."""
@@ -242,5 +246,9 @@ ERROR_REASON_HEAD_FOREIGN: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION: an exported head of the change log belongs to another organization, or to
 another history of the database (it was restored since); metadata "timeline" says which.
 Example: VerifyAuditChain with a head from before a restore. Use one that was exported since.
+"""
+ERROR_REASON_TABLE_NOT_THE_SAME: ErrorReason.ValueType  # 35
+"""FAILED_PRECONDITION: the stored table of the machine is not the snapshot that the caller names.
+Example: ConfirmToolTable after somebody else has pushed other rows. Push the table.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

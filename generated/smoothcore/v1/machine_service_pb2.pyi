@@ -680,6 +680,7 @@ class PushToolTableResponse(_message.Message):
     AMBIGUOUS_COUNT_FIELD_NUMBER: _builtins.int
     UNREADABLE_COUNT_FIELD_NUMBER: _builtins.int
     MISSING_COUNT_FIELD_NUMBER: _builtins.int
+    CONTENT_HASH_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Revision of the change set; the newest revision where nothing changed."""
     outcome: Global___PushOutcome.ValueType
@@ -700,6 +701,12 @@ class PushToolTableResponse(_message.Message):
     """How many rows are unreadable, now or still."""
     missing_count: _builtins.int
     """How many rows went missing with this push."""
+    content_hash: _builtins.str
+    """For ConfirmToolTable: names the snapshot that the table now is. SHA-256, in lower-case hex, of
+    the file's bytes; of rows, of a form of them that only the server makes. Empty after a merge, a
+    held push, and a snapshot with anything in it to look at again: a row that is ambiguous or
+    unreadable or went missing, a problem, a hold that was accepted.
+    """
     @_builtins.property
     def row_results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowResult]:
         """The rows that are not as they were, and those of which there is something to say: one that is
@@ -725,14 +732,85 @@ class PushToolTableResponse(_message.Message):
         ambiguous_count: _builtins.int = ...,
         unreadable_count: _builtins.int = ...,
         missing_count: _builtins.int = ...,
+        content_hash: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ambiguous_count", b"ambiguous_count", "created_count", b"created_count", "hold_message", b"hold_message", "hold_reason", b"hold_reason", "missing_count", b"missing_count", "outcome", b"outcome", "problems", b"problems", "revision", b"revision", "row_results", b"row_results", "unchanged_count", b"unchanged_count", "unreadable_count", b"unreadable_count", "updated_count", b"updated_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ambiguous_count", b"ambiguous_count", "content_hash", b"content_hash", "created_count", b"created_count", "hold_message", b"hold_message", "hold_reason", b"hold_reason", "missing_count", b"missing_count", "outcome", b"outcome", "problems", b"problems", "revision", b"revision", "row_results", b"row_results", "unchanged_count", b"unchanged_count", "unreadable_count", b"unreadable_count", "updated_count", b"updated_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PushToolTableResponse: _TypeAlias = PushToolTableResponse  # noqa: Y015
+
+@_typing.final
+class ConfirmToolTableRequest(_message.Message):
+    """Request of ConfirmToolTable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Name of the machine, e.g. "machines/mill-1"."""
+    content_hash: _builtins.str
+    """Names the snapshot that the table still is: the content_hash of PushToolTableResponse. For a file
+    also the SHA-256 of its bytes, 64 digits of lower-case hex.
+    """
+    request_id: _builtins.str
+    """Makes the call safe to repeat: any text up to 64 characters, best a UUID, kept for 24 hours. The
+    same id with the same content returns the first answer; with other content it is refused.
+    """
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """When the table was read from the control; the time of arrival when absent. Not more than five
+        minutes in the future, and not before the last reading of the table.
+        """
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        content_hash: _builtins.str = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "parent", b"parent", "read_time", b"read_time", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmToolTableRequest: _TypeAlias = ConfirmToolTableRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmToolTableResponse(_message.Message):
+    """Reply of ConfirmToolTable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    TABLE_READ_TIME_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Revision of the change set; the newest revision where nothing changed."""
+    @_builtins.property
+    def table_read_time(self) -> _timestamp_pb2.Timestamp:
+        """When the table was last read, as far as the hub knows: read_time, or the time of arrival."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        table_read_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["table_read_time", b"table_read_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "table_read_time", b"table_read_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmToolTableResponse: _TypeAlias = ConfirmToolTableResponse  # noqa: Y015
 
 @_typing.final
 class GetToolTableEntryRequest(_message.Message):

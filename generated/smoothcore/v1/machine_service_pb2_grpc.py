@@ -79,6 +79,11 @@ class MachineServiceStub:
                 request_serializer=smoothcore_dot_v1_dot_machine__service__pb2.PushToolTableRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_machine__service__pb2.PushToolTableResponse.FromString,
                 _registered_method=True)
+        self.ConfirmToolTable = channel.unary_unary(
+                '/smoothcore.v1.MachineService/ConfirmToolTable',
+                request_serializer=smoothcore_dot_v1_dot_machine__service__pb2.ConfirmToolTableRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_machine__service__pb2.ConfirmToolTableResponse.FromString,
+                _registered_method=True)
         self.GetToolTableEntry = channel.unary_unary(
                 '/smoothcore.v1.MachineService/GetToolTableEntry',
                 request_serializer=smoothcore_dot_v1_dot_machine__service__pb2.GetToolTableEntryRequest.SerializeToString,
@@ -181,6 +186,19 @@ class MachineServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ConfirmToolTable(self, request, context):
+        """Says that a machine's tool table was read again and is, byte for byte, the snapshot that was
+        stored last: what a gate needs to know of a table that never changes, without the table. It
+        refreshes ages as a push of the same snapshot would, and makes no revision unless a readiness
+        changes with them (a table that was stale is so no more).
+        Returns: NOT_FOUND if there is no such machine; FAILED_PRECONDITION with TABLE_NOT_THE_SAME if
+        the table that is stored is not that snapshot (push the table), with WRONG_STATE while the table
+        is IN_DOUBT (push the whole table), or if the table was read later than read_time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetToolTableEntry(self, request, context):
         """Reads one row of a tool table; with read_time, what the hub knew of it then.
         Returns: NOT_FOUND if the table has never had such a row, or not by read_time; INVALID_ARGUMENT
@@ -248,6 +266,11 @@ def add_MachineServiceServicer_to_server(servicer, server):
                     servicer.PushToolTable,
                     request_deserializer=smoothcore_dot_v1_dot_machine__service__pb2.PushToolTableRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_machine__service__pb2.PushToolTableResponse.SerializeToString,
+            ),
+            'ConfirmToolTable': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmToolTable,
+                    request_deserializer=smoothcore_dot_v1_dot_machine__service__pb2.ConfirmToolTableRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_machine__service__pb2.ConfirmToolTableResponse.SerializeToString,
             ),
             'GetToolTableEntry': grpc.unary_unary_rpc_method_handler(
                     servicer.GetToolTableEntry,
@@ -462,6 +485,33 @@ class MachineService:
             '/smoothcore.v1.MachineService/PushToolTable',
             smoothcore_dot_v1_dot_machine__service__pb2.PushToolTableRequest.SerializeToString,
             smoothcore_dot_v1_dot_machine__service__pb2.PushToolTableResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmToolTable(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.MachineService/ConfirmToolTable',
+            smoothcore_dot_v1_dot_machine__service__pb2.ConfirmToolTableRequest.SerializeToString,
+            smoothcore_dot_v1_dot_machine__service__pb2.ConfirmToolTableResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -88,6 +88,15 @@ class MachineServiceStub:
     Returns: NOT_FOUND if there is no such machine; FAILED_PRECONDITION if what it would overwrite
     was read later than its read_time (read the table anew).
     """
+    ConfirmToolTable: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.ConfirmToolTableRequest, _machine_service_pb2.ConfirmToolTableResponse]
+    """Says that a machine's tool table was read again and is, byte for byte, the snapshot that was
+    stored last: what a gate needs to know of a table that never changes, without the table. It
+    refreshes ages as a push of the same snapshot would, and makes no revision unless a readiness
+    changes with them (a table that was stale is so no more).
+    Returns: NOT_FOUND if there is no such machine; FAILED_PRECONDITION with TABLE_NOT_THE_SAME if
+    the table that is stored is not that snapshot (push the table), with WRONG_STATE while the table
+    is IN_DOUBT (push the whole table), or if the table was read later than read_time.
+    """
     GetToolTableEntry: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.GetToolTableEntryRequest, _tool_table_entry_pb2.ToolTableEntry]
     """Reads one row of a tool table; with read_time, what the hub knew of it then.
     Returns: NOT_FOUND if the table has never had such a row, or not by read_time; INVALID_ARGUMENT
@@ -164,6 +173,15 @@ class MachineServiceAsyncStub(MachineServiceStub):
     push of the whole table, or the same one with accept_large_change.
     Returns: NOT_FOUND if there is no such machine; FAILED_PRECONDITION if what it would overwrite
     was read later than its read_time (read the table anew).
+    """
+    ConfirmToolTable: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.ConfirmToolTableRequest, _machine_service_pb2.ConfirmToolTableResponse]  # type: ignore[assignment]
+    """Says that a machine's tool table was read again and is, byte for byte, the snapshot that was
+    stored last: what a gate needs to know of a table that never changes, without the table. It
+    refreshes ages as a push of the same snapshot would, and makes no revision unless a readiness
+    changes with them (a table that was stale is so no more).
+    Returns: NOT_FOUND if there is no such machine; FAILED_PRECONDITION with TABLE_NOT_THE_SAME if
+    the table that is stored is not that snapshot (push the table), with WRONG_STATE while the table
+    is IN_DOUBT (push the whole table), or if the table was read later than read_time.
     """
     GetToolTableEntry: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.GetToolTableEntryRequest, _tool_table_entry_pb2.ToolTableEntry]  # type: ignore[assignment]
     """Reads one row of a tool table; with read_time, what the hub knew of it then.
@@ -280,6 +298,21 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
         push of the whole table, or the same one with accept_large_change.
         Returns: NOT_FOUND if there is no such machine; FAILED_PRECONDITION if what it would overwrite
         was read later than its read_time (read the table anew).
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmToolTable(
+        self,
+        request: _machine_service_pb2.ConfirmToolTableRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_machine_service_pb2.ConfirmToolTableResponse, _abc.Awaitable[_machine_service_pb2.ConfirmToolTableResponse]]:
+        """Says that a machine's tool table was read again and is, byte for byte, the snapshot that was
+        stored last: what a gate needs to know of a table that never changes, without the table. It
+        refreshes ages as a push of the same snapshot would, and makes no revision unless a readiness
+        changes with them (a table that was stale is so no more).
+        Returns: NOT_FOUND if there is no such machine; FAILED_PRECONDITION with TABLE_NOT_THE_SAME if
+        the table that is stored is not that snapshot (push the table), with WRONG_STATE while the table
+        is IN_DOUBT (push the whole table), or if the table was read later than read_time.
         """
 
     @_abc_1.abstractmethod

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from smoothcore.v1 import machine_pb2, machine_service_pb2, tool_table_entry_pb2
@@ -10,19 +13,38 @@ from smoothcore_server.api import past_table
 from smoothcore_server.api.masks import mask_paths
 from smoothcore_server.api.messages import machine as message
 from smoothcore_server.api.messages import names, tool_table
-from smoothcore_server.api.messages.values import moment_from
+from smoothcore_server.api.messages.values import moment_from, timestamp
 from smoothcore_server.api.service import Service
 from smoothcore_server.app import machines
 from smoothcore_server.app.call import caller
 from smoothcore_server.app.parsing import PARSER
 from smoothcore_server.app.table_facts import as_last_read
+from smoothcore_server.app.table_repeat import (
+    Content,
+    TableChangedError,
+    confirm_table,
+    is_stored,
+    repeat_snapshot,
+)
 from smoothcore_server.app.tool_table import Push, get_entry, machine_status, push_table
 from smoothcore_server.domain.errors import ErrorReason, PermissionDeniedError
-from smoothcore_server.domain.machine import Machine
+from smoothcore_server.domain.length import LengthUnit
 from smoothcore_server.domain.table_push import PushMode
 from smoothcore_server.domain.tool_table import ParsedTable, ReadFrom
 from smoothcore_server.store import nouns
 from smoothcore_server.store.transaction import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What is known of a push before it is parsed."""
+
+    unit: LengthUnit | None = None
+    """The machine's; None where there is no such machine."""
+    content: Content | None = None
+    """What tells it from others; None for a merge."""
+    is_repeated: bool = False
+    """Whether the stored table is just this."""
 
 
 class MachineApi(Service, MachineServiceServicer):
@@ -106,13 +128,19 @@ class MachineApi(Service, MachineServiceServicer):
         self, request: machine_service_pb2.PushToolTableRequest, context: Any
     ) -> machine_service_pb2.PushToolTableResponse:
         machine_id = names.last_id(request.parent)
+        read_time = moment_from(request.read_time) if request.HasField("read_time") else None
+        before = await self._before(request, machine_id)
+        if before.content is not None and before.is_repeated:
+            with suppress(TableChangedError):
+                return await self._repeat(request, machine_id, before.content, read_time)
         push = Push(
             machine_id=machine_id,
             mode=tool_table.PUSH_MODE.member(request.mode) or PushMode.MERGE,
-            parsed=await self._parsed(request, machine_id),
+            parsed=await self._parsed(request, before.unit),
             read_from=self._read_from(request),
-            read_time=moment_from(request.read_time) if request.HasField("read_time") else None,
+            read_time=read_time,
             accept_large_change=request.accept_large_change,
+            content=before.content,
         )
         return await self.write(
             request,
@@ -121,23 +149,68 @@ class MachineApi(Service, MachineServiceServicer):
             tool_table.push_response,
         )
 
-    async def _parsed(
+    async def _before(
         self, request: machine_service_pb2.PushToolTableRequest, machine_id: str
+    ) -> _Before:
+        """What has to be known before the organization's lock is taken."""
+        is_snapshot = request.mode == machine_service_pb2.PUSH_MODE_SNAPSHOT
+        content_hash = ""
+        if is_snapshot:
+            content_hash = await self.parser.parse(
+                lambda: tool_table.content_hash(request), size=request.ByteSize()
+            )
+
+        def look(reader: Reader) -> _Before:
+            machine = reader.machines.find(machine_id)
+            if machine is None or not is_snapshot:
+                return _Before(machine.length_unit if machine else None)
+            read_as = tool_table.read_as(request, machine.length_unit)
+            content = Content(content_hash, read_as)
+            return _Before(machine.length_unit, content, is_stored(reader, machine, content))
+
+        return await self.store.read(caller().organization, look)
+
+    async def _repeat(
+        self,
+        request: machine_service_pb2.PushToolTableRequest,
+        machine_id: str,
+        content: Content,
+        read_time: datetime | None,
+    ) -> machine_service_pb2.PushToolTableResponse:
+        return await self.write(
+            request,
+            machine_service_pb2.PushToolTableResponse,
+            lambda tx: repeat_snapshot(tx, machine_id, content, read_time),
+            tool_table.repeated_response,
+        )
+
+    async def _parsed(
+        self, request: machine_service_pb2.PushToolTableRequest, unit: LengthUnit | None
     ) -> ParsedTable:
         """Parse before the organization's lock is taken, and off the event loop when it is long."""
         if request.WhichOneof("table") == "rows":
             return await self.parser.parse(
                 lambda: tool_table.rows_from(request.rows), rows=len(request.rows.rows)
             )
-        machine: Machine | None = await self.store.read(
-            caller().organization, lambda reader: reader.machines.find(machine_id)
-        )
-        if machine is None:
+        if unit is None:
             # Not refused here: a repeat gets its first answer, also when the machine is gone.
             return ParsedTable()
-        unit = machine.length_unit
         return await self.parser.parse(
             lambda: tool_table.parse_file(request.file, unit), size=len(request.file.content)
+        )
+
+    async def ConfirmToolTable(
+        self, request: machine_service_pb2.ConfirmToolTableRequest, context: Any
+    ) -> machine_service_pb2.ConfirmToolTableResponse:
+        machine_id = names.last_id(request.parent)
+        read_time = moment_from(request.read_time) if request.HasField("read_time") else None
+        return await self.write(
+            request,
+            machine_service_pb2.ConfirmToolTableResponse,
+            lambda tx: confirm_table(tx, machine_id, request.content_hash, read_time),
+            lambda read, revision: machine_service_pb2.ConfirmToolTableResponse(
+                revision=revision, table_read_time=timestamp(read)
+            ),
         )
 
     def _read_from(self, request: machine_service_pb2.PushToolTableRequest) -> ReadFrom:

@@ -6,18 +6,20 @@ import dataclasses
 import hashlib
 import unicodedata
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from smoothcore_server.app.machines import set_table_state
+from smoothcore_server.app.read_times import checked_read_time
 from smoothcore_server.app.table_facts import (
     as_last_read,
     entries_of,
     nominal_tools_of,
     open_bindings_of,
 )
+from smoothcore_server.app.table_repeat import Content
 from smoothcore_server.domain.binding import Binding
 from smoothcore_server.domain.binding_rules import binding_after
-from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError, invalid_field
+from smoothcore_server.domain.errors import invalid_field
 from smoothcore_server.domain.length import Length
 from smoothcore_server.domain.machine import Machine, TableState
 from smoothcore_server.domain.table_hold import HoldReason, hold_message, hold_reason
@@ -37,12 +39,10 @@ from smoothcore_server.domain.tool_table import (
     TableRow,
     ToolTableEntry,
 )
-from smoothcore_server.store.machine_status import StoredStatus
+from smoothcore_server.store.machine_status import StoredSnapshot, StoredStatus
 from smoothcore_server.store.transaction import Reader, Transaction
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-CLOCK_ALLOWANCE = timedelta(minutes=5)
-"""A caller's clock may be ahead by this much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class Push:
     read_from: ReadFrom
     read_time: datetime | None = None
     accept_large_change: bool = False
+    content: Content | None = None
+    """What tells a snapshot from others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class PushResult:
     parsed: ParsedTable
     hold: HoldReason | None = None
     hold_message: str = ""
+    content_hash: str = ""
+    """Of a snapshot that can be confirmed by it."""
 
     @property
     def stored(self) -> bool:
@@ -76,7 +80,8 @@ def push_table(tx: Transaction, push: Push) -> PushResult:
     """Store a reading, with what follows from it for bindings, or hold it."""
     machine = tx.machines.get(push.machine_id)
     existing = entries_of(tx, machine.id)
-    read_time = _checked_read_time(tx, push, existing)
+    newest = _newest_reading(tx, push, existing)
+    read_time = checked_read_time(push.read_time, tx.now, newest, machine.id)
     plan = classify(
         machine,
         existing,
@@ -100,31 +105,35 @@ def push_table(tx: Transaction, push: Push) -> PushResult:
         set_table_state(tx, machine, TableState.CURRENT, "")
     tx.machine_status.seen(machine.id, tx.now, read_time if whole else None)
     tx.recheck(machine.id)
-    return PushResult(plan, push.parsed)
+    if not whole:
+        return PushResult(plan, push.parsed)
+    stored = None if hold else _snapshot(tx, push, plan, existing)
+    tx.machine_status.keep_snapshot(machine.id, stored)
+    return PushResult(plan, push.parsed, content_hash=stored.content_hash if stored else "")
+
+
+def _snapshot(
+    tx: Transaction, push: Push, plan: PushPlan, existing: dict[str, ToolTableEntry]
+) -> StoredSnapshot | None:
+    """What to remember of a stored snapshot, so that it is known when it comes again; None where
+    something in it is to be looked at again, each time."""
+    good = (RowOutcome.CREATED, RowOutcome.UPDATED, RowOutcome.UNCHANGED)
+    clean = all(row.outcome in good and not row.message for row in plan.rows)
+    if push.content is None or push.parsed.problems or not clean:
+        return None
+    return StoredSnapshot(
+        push.content.hash,
+        push.content.read_as,
+        revision=tx.revision,
+        entry_count=len(existing.keys() | {row.address for row in plan.rows}),
+        row_count=len(plan.rows),
+    )
 
 
 def _push_hash(push: Push) -> str:
     """Tells a push from others by its rows; the unit that they were read in is in them."""
     content = repr((push.mode, push.parsed.rows, push.parsed.problems))
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _checked_read_time(
-    tx: Transaction, push: Push, existing: dict[str, ToolTableEntry]
-) -> datetime:
-    if push.read_time is None:
-        return tx.now
-    if push.read_time > tx.now + CLOCK_ALLOWANCE:
-        raise invalid_field("read_time", "lies in the future; leave it out or set the clock")
-    newest = _newest_reading(tx, push, existing)
-    if newest is not None and push.read_time < newest:
-        raise FailedPreconditionError(
-            ErrorReason.WRONG_STATE,
-            f"the table was read again at {newest.isoformat()}, after this reading: "
-            "an older reading does not overwrite a newer one. Read the table anew",
-            resource=f"machines/{push.machine_id}",
-        )
-    return min(push.read_time, tx.now)
 
 
 def _newest_reading(

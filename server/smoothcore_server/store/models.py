@@ -138,6 +138,8 @@ machine_status = Table(
     _key("machine_id"),
     Column("last_seen_time", UtcDateTime, nullable=False),
     Column("table_read_time", UtcDateTime),
+    # What tells whether a snapshot that comes again is the one stored last; see app/table_repeat.
+    Column("snapshot", JSON(none_as_null=True)),
     ForeignKeyConstraint(
         ["organization_id", "machine_id"],
         ["machine.organization_id", "machine.id"],

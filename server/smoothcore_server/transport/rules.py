@@ -39,6 +39,10 @@ class Rule:
     any_resource: bool = False
     """The name of a resource of any type."""
     choices: frozenset[str] = frozenset()
+    pattern: str = ""
+    """Of a whole string."""
+    words: str = ""
+    """The same for people."""
     max_bytes: int = 3 * MIB
     too_many_bytes: str = ""
     """What to do instead."""
@@ -97,6 +101,9 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.AuditHead.chain_hash": Rule(max_bytes=32),
     "smoothcore.v1.AuditHead.revision": _FROM_ZERO,
     "smoothcore.v1.AuditHead.signature": Rule(max_bytes=64),
+    "smoothcore.v1.ConfirmToolTableRequest.content_hash": Rule(
+        pattern=r"[0-9a-f]{64}", words="64 digits of lower-case hex (SHA-256)"
+    ),
     "smoothcore.v1.CreateJobRequest.job_id": _ID,
     "smoothcore.v1.CreateMachineRequest.machine_id": _ID,
     "smoothcore.v1.CreateToolRequest.tool_id": _ID,

@@ -40,6 +40,8 @@ def string_check(rule: Rule, pattern: ResourcePattern | None) -> ValueCheck:
         return _client_id
     if rule.choices:
         return _choice(rule.choices)
+    if rule.pattern:
+        return _matching(rule)
     return _text(rule)
 
 
@@ -180,6 +182,15 @@ def _choice(choices: Iterable[str]) -> ValueCheck:
 
     def check(value: str) -> str | None:
         return None if value in known else f"{show(value)} is none of: {listed}"
+
+    return check
+
+
+def _matching(rule: Rule) -> ValueCheck:
+    matches = re.compile(rule.pattern, re.ASCII).fullmatch
+
+    def check(value: str) -> str | None:
+        return None if matches(value) else f"{show(value)} is not {rule.words}"
 
     return check
 

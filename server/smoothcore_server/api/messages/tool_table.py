@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from smoothcore.v1 import machine_service_pb2, tool_table_entry_pb2
 from smoothcore_server.api.messages.values import (
     LENGTH_UNIT,
@@ -17,6 +19,7 @@ from smoothcore_server.domain.resource import EPOCH
 from smoothcore_server.domain.table_hold import HoldReason
 from smoothcore_server.domain.table_push import PushMode, RowOutcome
 from smoothcore_server.formats import csv_table, linuxcnc_tbl
+from smoothcore_server.store.machine_status import StoredSnapshot
 
 ENTRY_STATE = EnumMap(domain.EntryState, tool_table_entry_pb2.EntryState, "ENTRY_STATE")
 READ_FROM = EnumMap(domain.ReadFrom, tool_table_entry_pb2.ReadFrom, "READ_FROM")
@@ -89,6 +92,21 @@ def parse_file(
     return _READERS[message.format](message.content, unit)
 
 
+def content_hash(request: machine_service_pb2.PushToolTableRequest) -> str:
+    """SHA-256 of the table of a request, in hex: of a file's bytes as they are."""
+    if request.WhichOneof("table") == "rows":
+        return hashlib.sha256(request.rows.SerializeToString(deterministic=True)).hexdigest()
+    return hashlib.sha256(request.file.content).hexdigest()
+
+
+def read_as(request: machine_service_pb2.PushToolTableRequest, machine_unit: LengthUnit) -> str:
+    """The format of the table of a request, and the unit that it is read in."""
+    if request.WhichOneof("table") == "rows":
+        return "ROWS"
+    unit = LENGTH_UNIT.member(request.file.length_unit) or machine_unit
+    return f"{machine_service_pb2.ToolTableFormat.Name(request.file.format)} {unit.value}"
+
+
 def rows_from(message: machine_service_pb2.ToolTableRows) -> domain.ParsedTable:
     """The rows that a caller states."""
     rows = tuple(
@@ -112,6 +130,7 @@ def push_response(result: PushResult, revision: int) -> machine_service_pb2.Push
         outcome=_outcome(result),
         hold_message=result.hold_message,
         problems=problem_messages(result.parsed),
+        content_hash=result.content_hash,
     )
     if result.hold is not None:
         response.hold_reason = HOLD_REASON.value(result.hold)
@@ -130,6 +149,18 @@ def push_response(result: PushResult, revision: int) -> machine_service_pb2.Push
         if row.outcome is not RowOutcome.UNCHANGED or row.message
     )
     return response
+
+
+def repeated_response(
+    snapshot: StoredSnapshot, revision: int
+) -> machine_service_pb2.PushToolTableResponse:
+    """What became of a snapshot that was stored already."""
+    return machine_service_pb2.PushToolTableResponse(
+        revision=revision,
+        outcome=machine_service_pb2.PUSH_OUTCOME_UNCHANGED,
+        unchanged_count=snapshot.row_count,
+        content_hash=snapshot.content_hash,
+    )
 
 
 def _outcome(result: PushResult) -> machine_service_pb2.PushOutcome.ValueType:
