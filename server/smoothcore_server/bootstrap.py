@@ -42,9 +42,11 @@ from smoothcore_server.api.tool_set_service import ToolSetApi
 from smoothcore_server.api.verification_service import VerificationApi
 from smoothcore_server.api.watch import WatchSettings
 from smoothcore_server.app import readiness, signing_keys
+from smoothcore_server.app.api_keys import create_api_key
 from smoothcore_server.app.audit import Auditor
+from smoothcore_server.app.authenticating import Authenticator
 from smoothcore_server.app.compaction import CompactionTimer, Compactor
-from smoothcore_server.app.identity import Authenticator, create_api_key
+from smoothcore_server.app.passwords import PasswordHasher
 from smoothcore_server.app.staleness import StalenessTimer
 from smoothcore_server.config import Settings
 from smoothcore_server.domain.principal import EVERYTHING, ApiKey
@@ -215,6 +217,7 @@ class Application:
         self.database = Database(self.settings)
         self.store = self.database.store
         self.first_start = await self.database.prepare()
+        self.passwords = PasswordHasher()
         timeline = await self.store.run_read(instance.timeline)
         assert timeline is not None, "prepare() has made it"
         self.feed = Feed(self.store, _wakeups(self.settings, timeline))
@@ -239,6 +242,7 @@ class Application:
         ]
         self.drain.on_stopped("store", self.database.close)
         self.drain.on_stopped("feed", self.feed.stop)
+        self.drain.on_stopped("passwords", self.passwords.stop)
         self.drain.on_stopped("tasks", self._stop_tasks)
         await self._check_health()
 
@@ -263,7 +267,7 @@ class Application:
             _service(auth_service_pb2_grpc.add_AuthServiceServicer_to_server, AuthApi()),
             _service(
                 identity_service_pb2_grpc.add_IdentityServiceServicer_to_server,
-                IdentityApi(*common, keys.api_key),
+                IdentityApi(*common, keys, self.passwords),
             ),
             _service(
                 machine_service_pb2_grpc.add_MachineServiceServicer_to_server, MachineApi(*common)

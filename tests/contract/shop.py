@@ -39,6 +39,7 @@ from smoothcore_server.domain.tool_kind import ToolKind
 from smoothcore_server.domain.tool_set import ToolSet, ToolSetKind, ToolSetMember
 from smoothcore_server.domain.tool_table import ParsedTable, ReadFrom, Registers, TableRow
 from smoothcore_server.domain.tool_type import ToolType
+from smoothcore_server.domain.user import Person, User
 from smoothcore_server.store import change_log
 from smoothcore_server.store.idempotency import Idempotency
 from smoothcore_server.store.store import Committed, Store
@@ -195,6 +196,8 @@ def _furnish(tx: Transaction) -> None:
     members = tuple(ToolSetMember(number, f"tool-{number}") for number in (1, 2))
     tx.tool_sets.insert(ToolSet("job-7", kind=ToolSetKind.JOB, members=members))
     tx.programs.insert(_program())
+    tx.users.insert(User("user-1", roles=frozenset({"viewer"})))
+    tx.people.put("user-1", Person("user@example.com"))
     job = tx.jobs.insert(Job("op10", MACHINE, PROGRAM))
     activate_job(tx, MACHINE, job.id, "")
     pin_program_tools(tx, MACHINE, PROGRAM)

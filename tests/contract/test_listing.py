@@ -38,6 +38,7 @@ from smoothcore.v1 import (
     tool_set_pb2,
     tool_table_entry_pb2,
     tool_type_pb2,
+    user_pb2,
 )
 from smoothcore_server.app.table_facts import as_last_read
 from smoothcore_server.bootstrap import Database
@@ -55,6 +56,7 @@ from smoothcore_server.domain.filter_expression import (
 from smoothcore_server.domain.length import Length, LengthUnit
 from smoothcore_server.domain.table_push import PushMode
 from smoothcore_server.domain.tool import ToolCondition
+from smoothcore_server.domain.user import Person, User
 from smoothcore_server.store import listing_fields as fields_of
 from smoothcore_server.store import nouns
 from smoothcore_server.store.listing import FIELDS, Listing
@@ -62,7 +64,7 @@ from smoothcore_server.store.listing_fields import Field
 from smoothcore_server.store.noun import Noun
 from smoothcore_server.store.repository import Repository
 from smoothcore_server.store.store import Store
-from smoothcore_server.store.transaction import Reader
+from smoothcore_server.store.transaction import Reader, Transaction
 from smoothcore_server.store.types import UtcDateTime
 from tests.contract.shop import MACHINE, ORGANIZATION, PROGRAM, furnish, push, row, write
 from tests.contract.values import TEXTS
@@ -81,6 +83,7 @@ LISTED: dict[ResourceType, tuple[Any, str]] = {
     ResourceType.PROGRAM_PIN: (program_pin_pb2.ProgramPin, "program_pins"),
     ResourceType.JOB: (job_pb2.Job, "jobs"),
     ResourceType.API_KEY: (api_key_pb2.ApiKey, "api_keys"),
+    ResourceType.USER: (user_pb2.User, "users"),
 }
 BY_TYPE = {noun.resource_type: noun for noun in nouns.NOUNS}
 
@@ -502,6 +505,21 @@ async def test_resources_are_found_by_what_their_messages_show(
     assert [getattr(each, own.get(noun.cls, "id")) for each in found] == expected
 
 
+async def test_users_are_found_by_who_they_are_until_it_is_erased(store: Store) -> None:
+    def make(tx: Transaction) -> None:
+        for user_id in ("jo", "gone"):
+            tx.users.insert(User(user_id))
+        tx.people.put("jo", Person("Jo@Example.com", "Jo Smith"))
+
+    await write(store, make)
+    for text in ('email = "Jo@Example.com"', "display_name:smith disabled = false", "email:@"):
+        assert [user.id for user in await listed(store, nouns.USER, text)] == ["jo"], text
+    assert [user.id for user in await listed(store, nouns.USER, "", "email desc")] == ["jo", "gone"]
+    for text in ("password_hash:x", "email_key:x"):
+        with pytest.raises(InvalidArgumentError, match="is none of the fields"):
+            Listing.parse(nouns.USER, text)
+
+
 async def test_keys_are_found_and_their_secrets_are_not(store: Store) -> None:
     found = await listed(store, nouns.API_KEY, 'NOT revoke_time > "0001-01-01T00:00:00Z"')
     assert len(found) == 1
@@ -547,6 +565,7 @@ def example_of(field: Field) -> str:
             "programs/x",
             "toolSets/x",
             "apiKeys/x",
+            "users/x",
         ):
             for end in ("", "/toolTableEntries/x~2F1", "/jobs/x", "/bindings/x", "/programPins/x"):
                 try:

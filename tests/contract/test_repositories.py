@@ -23,10 +23,12 @@ from smoothcore_server.domain.principal import ApiKey
 from smoothcore_server.domain.program import Program
 from smoothcore_server.domain.program_pin import ProgramPin
 from smoothcore_server.domain.readiness import Readiness
+from smoothcore_server.domain.role import Role
 from smoothcore_server.domain.tool import Tool, ToolGeometry
 from smoothcore_server.domain.tool_set import ToolSet
 from smoothcore_server.domain.tool_table import Registers, ToolTableEntry
 from smoothcore_server.domain.tool_type import ToolType
+from smoothcore_server.domain.user import User
 from smoothcore_server.store import models
 from smoothcore_server.store.machine_status import StoredStatus
 from smoothcore_server.store.nouns import NOUNS
@@ -105,6 +107,8 @@ CASES = {
     ),
     "job": Case("jobs", Job, (MACHINE, "j-9"), JOB_FIELDS | {"id": "j-9"}),
     "readiness": Case("readiness", Readiness, (MACHINE,), {"machine_id": MACHINE}),
+    "role": Case("roles", Role, ("r-9",), {"id": "r-9"}),
+    "user": Case("users", User, ("u-9",), {"id": "u-9"}),
     "api key": Case(
         "api_keys",
         ApiKey,

@@ -20,7 +20,7 @@ from smoothcore.v1.change_set_pb2 import (
 from smoothcore.v1.change_set_pb2 import (
     ResourceType as Type,
 )
-from smoothcore_server.app.visibility import View, view_for
+from smoothcore_server.app.visibility import OF_IDENTITY, View, view_for
 from smoothcore_server.domain.change import READ_PERMISSION, Change, ResourceType
 from smoothcore_server.domain.errors import PermissionDeniedError
 from smoothcore_server.domain.principal import PERMISSIONS, Principal
@@ -220,8 +220,8 @@ def test_nothing_is_shown_that_may_not_be_read_or_was_not_asked_for(
     readable = {
         each
         for each in ResourceType
-        # Keys belong to no machine: who is bound to machines is not told of them.
-        if READ_PERMISSION[each] in allowed and not (bound and each is ResourceType.API_KEY)
+        # They belong to no machine: who is bound to machines is not told of them.
+        if READ_PERMISSION[each] in allowed and not (bound and each in OF_IDENTITY)
     }
     may_ask = all(each in readable for each in asked)
     may_read = bool(readable)

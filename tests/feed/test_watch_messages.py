@@ -143,7 +143,7 @@ def test_a_batch_names_the_api_keys_that_changed_also_when_they_are_not_in_view(
     for limit in (100, 1_000_000):
         messages = WatchMessages(TOKENS, limit)
         batch = messages.of(ORGANIZATION, TOOLS, ZERO, [change_set(1), change_set(2, key)])
-        assert batch.api_keys == {"apiKeys/a"}
+        assert batch.of_identity == {"apiKeys/a"}
 
 
 def test_what_is_shared_is_bounded_in_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

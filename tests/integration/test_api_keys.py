@@ -181,14 +181,14 @@ async def test_a_key_cannot_make_one_that_may_do_more(server: SmoothServer) -> N
     stronger: dict[str, tuple[str, dict[str, Any]]] = {
         "tools.write": ("tools.write", {}),
         "*": ("*", {}),
-        "is bound to machines": ("tools.read", {"machines": []}),
-        "only make keys bound to those": (
+        "are bound to machines": ("tools.read", {"machines": []}),
+        "must be bound to those or fewer": (
             "tools.read",
             {"machines": ["machines/mill-1", "machines/mill-2"]},
         ),
-        "can only make keys bound": ("tools.read", {"machines": ["machines/none"]}),
+        "so it must be bound": ("tools.read", {"machines": ["machines/none"]}),
         "client 'gate'": ("tools.read", {"client": "other"}),
-        "belongs to client": ("tools.read", {"client": ""}),
+        "and this would not": ("tools.read", {"client": ""}),
         "lives longer": ("tools.read", {"expire_time": in_future(900)}),
         "key expires": ("tools.read", {"expire_time": None}),
     }

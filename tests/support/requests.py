@@ -36,12 +36,14 @@ from smoothcore.v1 import (
     program_pb2,
     program_service_pb2,
     readiness_pb2,
+    role_pb2,
     tool_pb2,
     tool_service_pb2,
     tool_set_pb2,
     tool_set_service_pb2,
     tool_table_entry_pb2,
     tool_type_pb2,
+    user_pb2,
     verification_service_pb2,
 )
 from tests.support.smooth import Caller
@@ -404,6 +406,41 @@ def create_key(
     )
 
 
+PASSWORD = "three blue tigers"
+
+
+def create_role(
+    role_id: str, *permissions: str, request_id: str = "", **fields: Any
+) -> identity_service_pb2.CreateRoleRequest:
+    """A request to make a role."""
+    return identity_service_pb2.CreateRoleRequest(
+        role_id=role_id,
+        role=role_pb2.Role(permissions=permissions, **fields),
+        request_id=request_id,
+    )
+
+
+def create_user(
+    user_id: str,
+    *roles: str,
+    password: str = "",
+    request_id: str = "",
+    **fields: Any,
+) -> identity_service_pb2.CreateUserRequest:
+    """A request to make a user, a viewer unless stated, whose address has their id."""
+    usual: dict[str, Any] = {
+        "email": f"{user_id}@example.com",
+        "display_name": f"Name of {user_id}",
+        "roles": [f"roles/{role}" for role in roles or ["viewer"]],
+    }
+    return identity_service_pb2.CreateUserRequest(
+        user_id=user_id,
+        user=user_pb2.User(**(usual | fields)),
+        password=password,
+        request_id=request_id,
+    )
+
+
 async def readiness(
     caller: Caller, machine: str = "machines/mill-1"
 ) -> verification_service_pb2.GetReadinessResponse:
@@ -466,6 +503,8 @@ class World:
     key: str = ""
     revision: int = 1
     """At which all of it was there."""
+    role: str = ""
+    user: str = ""
     names: list[str] = field(default_factory=list)
     """All names above."""
 
@@ -510,6 +549,10 @@ async def make_world(caller: Caller, mark: str) -> World:
         if job_id == "active":
             world.active_job = job.name
             await caller.jobs.ActivateJob(job_service_pb2.ActivateJobRequest(name=job.name))
+    role = create_role(f"{mark}-role", "tools.read", display_name=mark)
+    world.role = (await caller.identity.CreateRole(role)).name
+    user = create_user(f"{mark}-user", display_name=mark, email=f"{mark}-user@example.com")
+    world.user = (await caller.identity.CreateUser(user)).name
     made = await caller.identity.CreateApiKey(create_key("tools.read", display_name=mark))
     world.key, world.revision = made.api_key.name, made.api_key.revision
     world.names = [
@@ -527,6 +570,8 @@ async def make_world(caller: Caller, mark: str) -> World:
         world.job,
         world.active_job,
         world.key,
+        world.role,
+        world.user,
         f"{world.machine}/readiness",
     ]
     return world
@@ -554,10 +599,34 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
         ),
         "ChangeService.ListChanges": change_service_pb2.ListChangesRequest(parent=world.machine),
         "ChangeService.WatchChanges": change_service_pb2.WatchChangesRequest(parent=world.machine),
-        "IdentityService.CreateApiKey": create_key("tools.read", machines=[world.machine]),
+        "IdentityService.ChangePassword": identity_service_pb2.ChangePasswordRequest(
+            name=world.user, new_password=PASSWORD
+        ),
+        "IdentityService.CreateApiKey": create_key(
+            "tools.read", machines=[world.machine], roles=[world.role]
+        ),
+        "IdentityService.CreateRole": create_role("planner", "tools.read"),
+        "IdentityService.CreateUser": create_user(
+            "new", machines=[world.machine], roles=[world.role]
+        ),
+        "IdentityService.DeleteRole": identity_service_pb2.DeleteRoleRequest(name=world.role),
+        "IdentityService.DeleteUser": identity_service_pb2.DeleteUserRequest(name=world.user),
+        "IdentityService.EraseUser": identity_service_pb2.EraseUserRequest(name=world.user),
         "IdentityService.GetApiKey": identity_service_pb2.GetApiKeyRequest(name=world.key),
+        "IdentityService.GetRole": identity_service_pb2.GetRoleRequest(name=world.role),
+        "IdentityService.GetUser": identity_service_pb2.GetUserRequest(name=world.user),
         "IdentityService.ListApiKeys": identity_service_pb2.ListApiKeysRequest(),
+        "IdentityService.ListRoles": identity_service_pb2.ListRolesRequest(),
+        "IdentityService.ListUsers": identity_service_pb2.ListUsersRequest(),
         "IdentityService.RevokeApiKey": identity_service_pb2.RevokeApiKeyRequest(name=world.key),
+        "IdentityService.UpdateRole": identity_service_pb2.UpdateRoleRequest(
+            role=role_pb2.Role(name=world.role, permissions=["jobs.read"])
+        ),
+        "IdentityService.UpdateUser": identity_service_pb2.UpdateUserRequest(
+            user=user_pb2.User(
+                name=world.user, roles=[world.role], machines=[world.machine], disabled=True
+            )
+        ),
         "JobService.ActivateJob": job_service_pb2.ActivateJobRequest(name=world.job),
         "JobService.CreateJob": create_job(world.program, machine=world.machine),
         "JobService.EndJob": job_service_pb2.EndJobRequest(name=world.job),

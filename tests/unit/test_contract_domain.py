@@ -18,17 +18,21 @@ from smoothcore.v1 import (
     error_reason_pb2,
     machine_pb2,
     machine_service_pb2,
+    role_pb2,
     tool_pb2,
     tool_set_pb2,
     tool_type_pb2,
+    user_pb2,
 )
 from smoothcore_server.api.messages import (
     change_set,
     machine,
+    role,
     tool,
     tool_set,
     tool_table,
     tool_type,
+    user,
 )
 from smoothcore_server.api.messages.values import EnumMap
 from smoothcore_server.domain.change import READ_PERMISSION, ResourceType
@@ -130,6 +134,8 @@ def test_updates_may_set_what_the_contract_says_and_nothing_else() -> None:
     assert settable(tool_pb2.Tool.DESCRIPTOR) == set(tool.SETTABLE)
     assert settable(tool_type_pb2.ToolType.DESCRIPTOR) == set(tool_type.SETTABLE)
     assert settable(tool_set_pb2.ToolSet.DESCRIPTOR) == set(tool_set.SETTABLE)
+    assert settable(role_pb2.Role.DESCRIPTOR) == set(role.SETTABLE)
+    assert settable(user_pb2.User.DESCRIPTOR) == set(user.SETTABLE)
 
 
 def test_every_type_of_resource_has_a_read_permission_and_a_message() -> None:

@@ -20,7 +20,7 @@ GOOD = "three blue tigers"
 async def hasher() -> AsyncIterator[PasswordHasher]:
     made = PasswordHasher(max_waiting=2)
     yield made
-    made.close()
+    await made.stop()
 
 
 class Gate:

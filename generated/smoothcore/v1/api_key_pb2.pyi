@@ -37,6 +37,7 @@ class ApiKey(_message.Message):
     CLIENT_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, e.g. "apiKeys/0192…". Set by the server."""
     uid: _builtins.str
@@ -61,8 +62,9 @@ class ApiKey(_message.Message):
 
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What it may do, e.g. "tools.read"; "*" is everything in the organization. Nobody can make a
-        key that may do more than their own. AuthService.WhoAmI lists the caller's permissions.
+        """What it may do besides what its roles allow, e.g. "tools.read"; "*" is everything in the
+        organization. A key needs a permission or a role. Nobody can make a key that may do more than
+        they may. AuthService.WhoAmI lists the caller's permissions.
         """
 
     @_builtins.property
@@ -76,6 +78,10 @@ class ApiKey(_message.Message):
     @_builtins.property
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
         """When it was revoked; absent while it works."""
+
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The roles it has, e.g. "roles/gateway": what they allow when the key is used, not when it is made."""
 
     def __init__(
         self,
@@ -92,10 +98,11 @@ class ApiKey(_message.Message):
         client: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
+        roles: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "expire_time", b"expire_time", "machines", b"machines", "name", b"name", "permissions", b"permissions", "revision", b"revision", "revoke_time", b"revoke_time", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "expire_time", b"expire_time", "machines", b"machines", "name", b"name", "permissions", b"permissions", "revision", b"revision", "revoke_time", b"revoke_time", "roles", b"roles", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

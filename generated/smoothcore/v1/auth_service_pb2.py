@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from smoothcore.v1 import access_pb2 as smoothcore_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n smoothcore/v1/auth_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/access.proto\"\x0f\n\rWhoAmIRequest\"\xcf\x01\n\x0eWhoAmIResponse\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x14\n\x0corganization\x18\x03 \x01(\t\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12\x10\n\x08machines\x18\x05 \x03(\t\x12\x0e\n\x06\x63lient\x18\x06 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eserver_version\x18\x08 \x01(\t2n\n\x0b\x41uthService\x12_\n\x06WhoAmI\x12\x1c.smoothcore.v1.WhoAmIRequest\x1a\x1d.smoothcore.v1.WhoAmIResponse\"\x18\xa2\xbb\x18\x02(\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/whoamiBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n smoothcore/v1/auth_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/access.proto\"\x0f\n\rWhoAmIRequest\"\xf2\x01\n\x0eWhoAmIResponse\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x14\n\x0corganization\x18\x03 \x01(\t\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12\x10\n\x08machines\x18\x05 \x03(\t\x12\x0e\n\x06\x63lient\x18\x06 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eserver_version\x18\x08 \x01(\t\x12\r\n\x05roles\x18\t \x03(\t\x12\x12\n\ncredential\x18\n \x01(\t2n\n\x0b\x41uthService\x12_\n\x06WhoAmI\x12\x1c.smoothcore.v1.WhoAmIRequest\x1a\x1d.smoothcore.v1.WhoAmIResponse\"\x18\xa2\xbb\x18\x02(\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/whoamiBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,7 +40,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WHOAMIREQUEST']._serialized_start=142
   _globals['_WHOAMIREQUEST']._serialized_end=157
   _globals['_WHOAMIRESPONSE']._serialized_start=160
-  _globals['_WHOAMIRESPONSE']._serialized_end=367
-  _globals['_AUTHSERVICE']._serialized_start=369
-  _globals['_AUTHSERVICE']._serialized_end=479
+  _globals['_WHOAMIRESPONSE']._serialized_end=402
+  _globals['_AUTHSERVICE']._serialized_start=404
+  _globals['_AUTHSERVICE']._serialized_end=514
 # @@protoc_insertion_point(module_scope)

@@ -50,19 +50,25 @@ class WhoAmIResponse(_message.Message):
     CLIENT_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     SERVER_VERSION_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
     principal: _builtins.str
-    """The credential, e.g. "apiKeys/0192…". It is the actor of every change the caller makes."""
+    """Who it is: "apiKeys/0192…" or "users/0192…". It is the actor of every change the caller makes."""
     display_name: _builtins.str
-    """The credential's name for people."""
+    """The name of the key or the user for people."""
     organization: _builtins.str
     """The organization, by its id."""
     client: _builtins.str
     """The client name that is recorded with the caller's changes."""
     server_version: _builtins.str
     """The version of the server."""
+    credential: _builtins.str
+    """What was presented: "apiKeys/0192…" or "sessions/0192…"."""
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the caller may do; "*" is everything in the organization."""
+        """What the caller may do now, by its own permissions and by its roles; "*" is everything in the
+        organization.
+        """
 
     @_builtins.property
     def machines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -71,6 +77,10 @@ class WhoAmIResponse(_message.Message):
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the credential stops working; absent for never."""
+
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The roles of the caller, e.g. "roles/engineer"."""
 
     def __init__(
         self,
@@ -83,10 +93,12 @@ class WhoAmIResponse(_message.Message):
         client: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         server_version: _builtins.str = ...,
+        roles: _abc.Iterable[_builtins.str] | None = ...,
+        credential: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "display_name", b"display_name", "expire_time", b"expire_time", "machines", b"machines", "organization", b"organization", "permissions", b"permissions", "principal", b"principal", "server_version", b"server_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "credential", b"credential", "display_name", b"display_name", "expire_time", b"expire_time", "machines", b"machines", "organization", b"organization", "permissions", b"permissions", "principal", b"principal", "roles", b"roles", "server_version", b"server_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

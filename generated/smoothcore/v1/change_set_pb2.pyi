@@ -51,6 +51,10 @@ class _ResourceTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Resource
     """ToolSet."""
     RESOURCE_TYPE_PROGRAM_PIN: _ResourceType.ValueType  # 11
     """ProgramPin."""
+    RESOURCE_TYPE_ROLE: _ResourceType.ValueType  # 12
+    """Role."""
+    RESOURCE_TYPE_USER: _ResourceType.ValueType  # 13
+    """User."""
 
 class ResourceType(_ResourceType, metaclass=_ResourceTypeEnumTypeWrapper):
     """A type of resource."""
@@ -79,6 +83,10 @@ RESOURCE_TYPE_TOOL_SET: ResourceType.ValueType  # 10
 """ToolSet."""
 RESOURCE_TYPE_PROGRAM_PIN: ResourceType.ValueType  # 11
 """ProgramPin."""
+RESOURCE_TYPE_ROLE: ResourceType.ValueType  # 12
+"""Role."""
+RESOURCE_TYPE_USER: ResourceType.ValueType  # 13
+"""User."""
 Global___ResourceType: _TypeAlias = ResourceType  # noqa: Y015
 
 class _ChangeKind:
@@ -179,7 +187,7 @@ class ChangeSet(_message.Message):
     revision: _builtins.int
     """Its number."""
     actor: _builtins.str
-    """Who made it, from the credential: "apiKeys/0192…" or "system/readiness"."""
+    """Who made it, from the credential: "apiKeys/0192…", "users/0192…" or "system/readiness"."""
     client: _builtins.str
     """The client name of the credential; empty when it has none."""
     method: _builtins.str

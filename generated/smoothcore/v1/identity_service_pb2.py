@@ -25,11 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from smoothcore.v1 import access_pb2 as smoothcore_dot_v1_dot_access__pb2
 from smoothcore.v1 import api_key_pb2 as smoothcore_dot_v1_dot_api__key__pb2
+from smoothcore.v1 import role_pb2 as smoothcore_dot_v1_dot_role__pb2
+from smoothcore.v1 import user_pb2 as smoothcore_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$smoothcore/v1/identity_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1bsmoothcore/v1/api_key.proto\"]\n\x13\x43reateApiKeyRequest\x12,\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x15.smoothcore.v1.ApiKeyB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"l\n\x14\x43reateApiKeyResponse\x12&\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x15.smoothcore.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x1c\n\x14secret_already_shown\x18\x03 \x01(\x08\"?\n\x10GetApiKeyRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\n\x14smoothcore.v1/ApiKey\"u\n\x12ListApiKeysRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"m\n\x13ListApiKeysResponse\x12\'\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x15.smoothcore.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"p\n\x13RevokeApiKeyRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\n\x14smoothcore.v1/ApiKey\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x32\x95\x04\n\x0fIdentityService\x12\x88\x01\n\x0c\x43reateApiKey\x12\".smoothcore.v1.CreateApiKeyRequest\x1a#.smoothcore.v1.CreateApiKeyResponse\"/\xa2\xbb\x18\x0f\n\rapikeys.write\x82\xd3\xe4\x93\x02\x16\"\x0b/v1/apiKeys:\x07\x61pi_key\x12s\n\tGetApiKey\x12\x1f.smoothcore.v1.GetApiKeyRequest\x1a\x15.smoothcore.v1.ApiKey\".\xa2\xbb\x18\x0e\n\x0c\x61pikeys.read\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=apiKeys/*}\x12{\n\x0bListApiKeys\x12!.smoothcore.v1.ListApiKeysRequest\x1a\".smoothcore.v1.ListApiKeysResponse\"%\xa2\xbb\x18\x0e\n\x0c\x61pikeys.read\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/apiKeys\x12\x84\x01\n\x0cRevokeApiKey\x12\".smoothcore.v1.RevokeApiKeyRequest\x1a\x15.smoothcore.v1.ApiKey\"9\xa2\xbb\x18\x0f\n\rapikeys.write\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=apiKeys/*}:revoke:\x01*BT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$smoothcore/v1/identity_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a google/protobuf/field_mask.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1bsmoothcore/v1/api_key.proto\x1a\x18smoothcore/v1/role.proto\x1a\x18smoothcore/v1/user.proto\"]\n\x13\x43reateApiKeyRequest\x12,\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x15.smoothcore.v1.ApiKeyB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"l\n\x14\x43reateApiKeyResponse\x12&\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x15.smoothcore.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x1c\n\x14secret_already_shown\x18\x03 \x01(\x08\"?\n\x10GetApiKeyRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\n\x14smoothcore.v1/ApiKey\"u\n\x12ListApiKeysRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"m\n\x13ListApiKeysResponse\x12\'\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x15.smoothcore.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"p\n\x13RevokeApiKeyRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xe2\x41\x01\x02\xfa\x41\x16\n\x14smoothcore.v1/ApiKey\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"m\n\x11\x43reateRoleRequest\x12\'\n\x04role\x18\x01 \x01(\x0b\x32\x13.smoothcore.v1.RoleB\x04\xe2\x41\x01\x02\x12\x15\n\x07role_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\";\n\x0eGetRoleRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/Role\"E\n\x10ListRolesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"f\n\x11ListRolesResponse\x12\"\n\x05roles\x18\x01 \x03(\x0b\x32\x13.smoothcore.v1.Role\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x8d\x01\n\x11UpdateRoleRequest\x12\'\n\x04role\x18\x01 \x01(\x0b\x32\x13.smoothcore.v1.RoleB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"l\n\x11\x44\x65leteRoleRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/Role\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"&\n\x12\x44\x65leteRoleResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\x86\x01\n\x11\x43reateUserRequest\x12\'\n\x04user\x18\x01 \x01(\x0b\x32\x13.smoothcore.v1.UserB\x04\xe2\x41\x01\x02\x12\x15\n\x07user_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\x08password\x18\x03 \x01(\tB\x05\xe2\x41\x02\x01\x04\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\";\n\x0eGetUserRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/User\"s\n\x10ListUsersRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"f\n\x11ListUsersResponse\x12\"\n\x05users\x18\x01 \x03(\x0b\x32\x13.smoothcore.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x8d\x01\n\x11UpdateUserRequest\x12\'\n\x04user\x18\x01 \x01(\x0b\x32\x13.smoothcore.v1.UserB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"l\n\x11\x44\x65leteUserRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/User\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"&\n\x12\x44\x65leteUserResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"k\n\x10\x45raseUserRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/User\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\x9a\x01\n\x15\x43hangePasswordRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xfa\x41\x14\n\x12smoothcore.v1/User\x12\x1f\n\x10\x63urrent_password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x01\x04\x12\x1b\n\x0cnew_password\x18\x03 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x32\xa3\x0f\n\x0fIdentityService\x12\x88\x01\n\x0c\x43reateApiKey\x12\".smoothcore.v1.CreateApiKeyRequest\x1a#.smoothcore.v1.CreateApiKeyResponse\"/\xa2\xbb\x18\x0f\n\rapikeys.write\x82\xd3\xe4\x93\x02\x16\"\x0b/v1/apiKeys:\x07\x61pi_key\x12s\n\tGetApiKey\x12\x1f.smoothcore.v1.GetApiKeyRequest\x1a\x15.smoothcore.v1.ApiKey\".\xa2\xbb\x18\x0e\n\x0c\x61pikeys.read\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/{name=apiKeys/*}\x12{\n\x0bListApiKeys\x12!.smoothcore.v1.ListApiKeysRequest\x1a\".smoothcore.v1.ListApiKeysResponse\"%\xa2\xbb\x18\x0e\n\x0c\x61pikeys.read\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/apiKeys\x12\x84\x01\n\x0cRevokeApiKey\x12\".smoothcore.v1.RevokeApiKeyRequest\x1a\x15.smoothcore.v1.ApiKey\"9\xa2\xbb\x18\x0f\n\rapikeys.write\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=apiKeys/*}:revoke:\x01*\x12m\n\nCreateRole\x12 .smoothcore.v1.CreateRoleRequest\x1a\x13.smoothcore.v1.Role\"(\xa2\xbb\x18\r\n\x0busers.write\x82\xd3\xe4\x93\x02\x11\"\t/v1/roles:\x04role\x12i\n\x07GetRole\x12\x1d.smoothcore.v1.GetRoleRequest\x1a\x13.smoothcore.v1.Role\"*\xa2\xbb\x18\x0c\n\nusers.read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=roles/*}\x12q\n\tListRoles\x12\x1f.smoothcore.v1.ListRolesRequest\x1a .smoothcore.v1.ListRolesResponse\"!\xa2\xbb\x18\x0c\n\nusers.read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/roles\x12{\n\nUpdateRole\x12 .smoothcore.v1.UpdateRoleRequest\x1a\x13.smoothcore.v1.Role\"6\xa2\xbb\x18\r\n\x0busers.write\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{role.name=roles/*}:\x04role\x12~\n\nDeleteRole\x12 .smoothcore.v1.DeleteRoleRequest\x1a!.smoothcore.v1.DeleteRoleResponse\"+\xa2\xbb\x18\r\n\x0busers.write\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=roles/*}\x12m\n\nCreateUser\x12 .smoothcore.v1.CreateUserRequest\x1a\x13.smoothcore.v1.User\"(\xa2\xbb\x18\r\n\x0busers.write\x82\xd3\xe4\x93\x02\x11\"\t/v1/users:\x04user\x12i\n\x07GetUser\x12\x1d.smoothcore.v1.GetUserRequest\x1a\x13.smoothcore.v1.User\"*\xa2\xbb\x18\x0c\n\nusers.read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=users/*}\x12q\n\tListUsers\x12\x1f.smoothcore.v1.ListUsersRequest\x1a .smoothcore.v1.ListUsersResponse\"!\xa2\xbb\x18\x0c\n\nusers.read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/users\x12{\n\nUpdateUser\x12 .smoothcore.v1.UpdateUserRequest\x1a\x13.smoothcore.v1.User\"6\xa2\xbb\x18\r\n\x0busers.write\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{user.name=users/*}:\x04user\x12~\n\nDeleteUser\x12 .smoothcore.v1.DeleteUserRequest\x1a!.smoothcore.v1.DeleteUserResponse\"+\xa2\xbb\x18\r\n\x0busers.write\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=users/*}\x12w\n\tEraseUser\x12\x1f.smoothcore.v1.EraseUserRequest\x1a\x13.smoothcore.v1.User\"4\xa2\xbb\x18\r\n\x0busers.write\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/{name=users/*}:erase:\x01*\x12\x7f\n\x0e\x43hangePassword\x12$.smoothcore.v1.ChangePasswordRequest\x1a\x13.smoothcore.v1.User\"2\xa2\xbb\x18\x02(\x01\x82\xd3\xe4\x93\x02&\"!/v1/{name=users/*}:changePassword:\x01*BT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,6 +60,74 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEAPIKEYREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
   _globals['_REVOKEAPIKEYREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_REVOKEAPIKEYREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_CREATEROLEREQUEST'].fields_by_name['role']._loaded_options = None
+  _globals['_CREATEROLEREQUEST'].fields_by_name['role']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEROLEREQUEST'].fields_by_name['role_id']._loaded_options = None
+  _globals['_CREATEROLEREQUEST'].fields_by_name['role_id']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEROLEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATEROLEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_GETROLEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETROLEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\024\n\022smoothcore.v1/Role'
+  _globals['_LISTROLESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTROLESREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTROLESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTROLESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATEROLEREQUEST'].fields_by_name['role']._loaded_options = None
+  _globals['_UPDATEROLEREQUEST'].fields_by_name['role']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEROLEREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATEROLEREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATEROLEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATEROLEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_DELETEROLEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETEROLEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\024\n\022smoothcore.v1/Role'
+  _globals['_DELETEROLEREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_DELETEROLEREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
+  _globals['_DELETEROLEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DELETEROLEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_CREATEUSERREQUEST'].fields_by_name['user']._loaded_options = None
+  _globals['_CREATEUSERREQUEST'].fields_by_name['user']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEUSERREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_CREATEUSERREQUEST'].fields_by_name['user_id']._serialized_options = b'\342A\001\001'
+  _globals['_CREATEUSERREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_CREATEUSERREQUEST'].fields_by_name['password']._serialized_options = b'\342A\002\001\004'
+  _globals['_CREATEUSERREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATEUSERREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_GETUSERREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETUSERREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\024\n\022smoothcore.v1/User'
+  _globals['_LISTUSERSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTUSERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTUSERSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTUSERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTUSERSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTUSERSREQUEST'].fields_by_name['filter']._serialized_options = b'\342A\001\001'
+  _globals['_LISTUSERSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTUSERSREQUEST'].fields_by_name['order_by']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['user']._loaded_options = None
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['user']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_DELETEUSERREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETEUSERREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\024\n\022smoothcore.v1/User'
+  _globals['_DELETEUSERREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_DELETEUSERREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
+  _globals['_DELETEUSERREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DELETEUSERREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_ERASEUSERREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ERASEUSERREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\024\n\022smoothcore.v1/User'
+  _globals['_ERASEUSERREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_ERASEUSERREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
+  _globals['_ERASEUSERREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_ERASEUSERREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\024\n\022smoothcore.v1/User'
+  _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['current_password']._loaded_options = None
+  _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['current_password']._serialized_options = b'\342A\002\001\004'
+  _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['new_password']._loaded_options = None
+  _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['new_password']._serialized_options = b'\342A\002\002\004'
+  _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
   _globals['_IDENTITYSERVICE'].methods_by_name['CreateApiKey']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['CreateApiKey']._serialized_options = b'\242\273\030\017\n\rapikeys.write\202\323\344\223\002\026\"\013/v1/apiKeys:\007api_key'
   _globals['_IDENTITYSERVICE'].methods_by_name['GetApiKey']._loaded_options = None
@@ -65,18 +136,74 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IDENTITYSERVICE'].methods_by_name['ListApiKeys']._serialized_options = b'\242\273\030\016\n\014apikeys.read\202\323\344\223\002\r\022\013/v1/apiKeys'
   _globals['_IDENTITYSERVICE'].methods_by_name['RevokeApiKey']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['RevokeApiKey']._serialized_options = b'\242\273\030\017\n\rapikeys.write\202\323\344\223\002 \"\033/v1/{name=apiKeys/*}:revoke:\001*'
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=202
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=295
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=297
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=405
-  _globals['_GETAPIKEYREQUEST']._serialized_start=407
-  _globals['_GETAPIKEYREQUEST']._serialized_end=470
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=472
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=589
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=591
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=700
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=702
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=814
-  _globals['_IDENTITYSERVICE']._serialized_start=817
-  _globals['_IDENTITYSERVICE']._serialized_end=1350
+  _globals['_IDENTITYSERVICE'].methods_by_name['CreateRole']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['CreateRole']._serialized_options = b'\242\273\030\r\n\013users.write\202\323\344\223\002\021\"\t/v1/roles:\004role'
+  _globals['_IDENTITYSERVICE'].methods_by_name['GetRole']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['GetRole']._serialized_options = b'\242\273\030\014\n\nusers.read\202\323\344\223\002\024\022\022/v1/{name=roles/*}'
+  _globals['_IDENTITYSERVICE'].methods_by_name['ListRoles']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['ListRoles']._serialized_options = b'\242\273\030\014\n\nusers.read\202\323\344\223\002\013\022\t/v1/roles'
+  _globals['_IDENTITYSERVICE'].methods_by_name['UpdateRole']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['UpdateRole']._serialized_options = b'\242\273\030\r\n\013users.write\202\323\344\223\002\0372\027/v1/{role.name=roles/*}:\004role'
+  _globals['_IDENTITYSERVICE'].methods_by_name['DeleteRole']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['DeleteRole']._serialized_options = b'\242\273\030\r\n\013users.write\202\323\344\223\002\024*\022/v1/{name=roles/*}'
+  _globals['_IDENTITYSERVICE'].methods_by_name['CreateUser']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['CreateUser']._serialized_options = b'\242\273\030\r\n\013users.write\202\323\344\223\002\021\"\t/v1/users:\004user'
+  _globals['_IDENTITYSERVICE'].methods_by_name['GetUser']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['GetUser']._serialized_options = b'\242\273\030\014\n\nusers.read\202\323\344\223\002\024\022\022/v1/{name=users/*}'
+  _globals['_IDENTITYSERVICE'].methods_by_name['ListUsers']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['ListUsers']._serialized_options = b'\242\273\030\014\n\nusers.read\202\323\344\223\002\013\022\t/v1/users'
+  _globals['_IDENTITYSERVICE'].methods_by_name['UpdateUser']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['UpdateUser']._serialized_options = b'\242\273\030\r\n\013users.write\202\323\344\223\002\0372\027/v1/{user.name=users/*}:\004user'
+  _globals['_IDENTITYSERVICE'].methods_by_name['DeleteUser']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['DeleteUser']._serialized_options = b'\242\273\030\r\n\013users.write\202\323\344\223\002\024*\022/v1/{name=users/*}'
+  _globals['_IDENTITYSERVICE'].methods_by_name['EraseUser']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['EraseUser']._serialized_options = b'\242\273\030\r\n\013users.write\202\323\344\223\002\035\"\030/v1/{name=users/*}:erase:\001*'
+  _globals['_IDENTITYSERVICE'].methods_by_name['ChangePassword']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['ChangePassword']._serialized_options = b'\242\273\030\002(\001\202\323\344\223\002&\"!/v1/{name=users/*}:changePassword:\001*'
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=288
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=381
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=383
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=491
+  _globals['_GETAPIKEYREQUEST']._serialized_start=493
+  _globals['_GETAPIKEYREQUEST']._serialized_end=556
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=558
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=675
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=677
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=786
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=788
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=900
+  _globals['_CREATEROLEREQUEST']._serialized_start=902
+  _globals['_CREATEROLEREQUEST']._serialized_end=1011
+  _globals['_GETROLEREQUEST']._serialized_start=1013
+  _globals['_GETROLEREQUEST']._serialized_end=1072
+  _globals['_LISTROLESREQUEST']._serialized_start=1074
+  _globals['_LISTROLESREQUEST']._serialized_end=1143
+  _globals['_LISTROLESRESPONSE']._serialized_start=1145
+  _globals['_LISTROLESRESPONSE']._serialized_end=1247
+  _globals['_UPDATEROLEREQUEST']._serialized_start=1250
+  _globals['_UPDATEROLEREQUEST']._serialized_end=1391
+  _globals['_DELETEROLEREQUEST']._serialized_start=1393
+  _globals['_DELETEROLEREQUEST']._serialized_end=1501
+  _globals['_DELETEROLERESPONSE']._serialized_start=1503
+  _globals['_DELETEROLERESPONSE']._serialized_end=1541
+  _globals['_CREATEUSERREQUEST']._serialized_start=1544
+  _globals['_CREATEUSERREQUEST']._serialized_end=1678
+  _globals['_GETUSERREQUEST']._serialized_start=1680
+  _globals['_GETUSERREQUEST']._serialized_end=1739
+  _globals['_LISTUSERSREQUEST']._serialized_start=1741
+  _globals['_LISTUSERSREQUEST']._serialized_end=1856
+  _globals['_LISTUSERSRESPONSE']._serialized_start=1858
+  _globals['_LISTUSERSRESPONSE']._serialized_end=1960
+  _globals['_UPDATEUSERREQUEST']._serialized_start=1963
+  _globals['_UPDATEUSERREQUEST']._serialized_end=2104
+  _globals['_DELETEUSERREQUEST']._serialized_start=2106
+  _globals['_DELETEUSERREQUEST']._serialized_end=2214
+  _globals['_DELETEUSERRESPONSE']._serialized_start=2216
+  _globals['_DELETEUSERRESPONSE']._serialized_end=2254
+  _globals['_ERASEUSERREQUEST']._serialized_start=2256
+  _globals['_ERASEUSERREQUEST']._serialized_end=2363
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=2366
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=2520
+  _globals['_IDENTITYSERVICE']._serialized_start=2523
+  _globals['_IDENTITYSERVICE']._serialized_end=4478
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,8 @@ import warnings
 
 from smoothcore.v1 import api_key_pb2 as smoothcore_dot_v1_dot_api__key__pb2
 from smoothcore.v1 import identity_service_pb2 as smoothcore_dot_v1_dot_identity__service__pb2
+from smoothcore.v1 import role_pb2 as smoothcore_dot_v1_dot_role__pb2
+from smoothcore.v1 import user_pb2 as smoothcore_dot_v1_dot_user__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -27,7 +29,7 @@ if _version_not_supported:
 
 
 class IdentityServiceStub:
-    """Credentials of the organization.
+    """Credentials, users and roles of the organization.
 
     Every method may also return: INVALID_ARGUMENT (a field breaks its rule; BadRequest names it: mend
     the request), UNAUTHENTICATED and PERMISSION_DENIED (ask an administrator for a key),
@@ -63,10 +65,70 @@ class IdentityServiceStub:
                 request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.RevokeApiKeyRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_api__key__pb2.ApiKey.FromString,
                 _registered_method=True)
+        self.CreateRole = channel.unary_unary(
+                '/smoothcore.v1.IdentityService/CreateRole',
+                request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.CreateRoleRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_role__pb2.Role.FromString,
+                _registered_method=True)
+        self.GetRole = channel.unary_unary(
+                '/smoothcore.v1.IdentityService/GetRole',
+                request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.GetRoleRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_role__pb2.Role.FromString,
+                _registered_method=True)
+        self.ListRoles = channel.unary_unary(
+                '/smoothcore.v1.IdentityService/ListRoles',
+                request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.ListRolesRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.ListRolesResponse.FromString,
+                _registered_method=True)
+        self.UpdateRole = channel.unary_unary(
+                '/smoothcore.v1.IdentityService/UpdateRole',
+                request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.UpdateRoleRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_role__pb2.Role.FromString,
+                _registered_method=True)
+        self.DeleteRole = channel.unary_unary(
+                '/smoothcore.v1.IdentityService/DeleteRole',
+                request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.DeleteRoleRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.DeleteRoleResponse.FromString,
+                _registered_method=True)
+        self.CreateUser = channel.unary_unary(
+                '/smoothcore.v1.IdentityService/CreateUser',
+                request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.CreateUserRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_user__pb2.User.FromString,
+                _registered_method=True)
+        self.GetUser = channel.unary_unary(
+                '/smoothcore.v1.IdentityService/GetUser',
+                request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.GetUserRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_user__pb2.User.FromString,
+                _registered_method=True)
+        self.ListUsers = channel.unary_unary(
+                '/smoothcore.v1.IdentityService/ListUsers',
+                request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.ListUsersRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.ListUsersResponse.FromString,
+                _registered_method=True)
+        self.UpdateUser = channel.unary_unary(
+                '/smoothcore.v1.IdentityService/UpdateUser',
+                request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.UpdateUserRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_user__pb2.User.FromString,
+                _registered_method=True)
+        self.DeleteUser = channel.unary_unary(
+                '/smoothcore.v1.IdentityService/DeleteUser',
+                request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.DeleteUserRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.DeleteUserResponse.FromString,
+                _registered_method=True)
+        self.EraseUser = channel.unary_unary(
+                '/smoothcore.v1.IdentityService/EraseUser',
+                request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.EraseUserRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_user__pb2.User.FromString,
+                _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/smoothcore.v1.IdentityService/ChangePassword',
+                request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_user__pb2.User.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
-    """Credentials of the organization.
+    """Credentials, users and roles of the organization.
 
     Every method may also return: INVALID_ARGUMENT (a field breaks its rule; BadRequest names it: mend
     the request), UNAUTHENTICATED and PERMISSION_DENIED (ask an administrator for a key),
@@ -79,7 +141,8 @@ class IdentityServiceServicer:
     def CreateApiKey(self, request, context):
         """Makes an API key. The secret is in the reply, and nowhere else ever again: a repeat with the
         same request_id returns the key without it, with secret_already_shown set.
-        Returns: PERMISSION_DENIED for a key that may do more than the caller's.
+        Returns: NOT_FOUND if a role or a machine does not exist; PERMISSION_DENIED for a key that may do
+        more than the caller.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,6 +172,120 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateRole(self, request, context):
+        """Makes a role of the organization.
+        Returns: ALREADY_EXISTS if the id is taken, also by a built-in role; PERMISSION_DENIED for a role
+        that may do more than the caller.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRole(self, request, context):
+        """Reads a role.
+        Returns: NOT_FOUND if there is none of that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRoles(self, request, context):
+        """Lists the roles: first those that are built in, then those of the organization by id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateRole(self, request, context):
+        """Changes a role, and with it what all its holders may do: within a second on every replica, in
+        streams that are open too.
+        Returns: NOT_FOUND; ABORTED if the etag is not the current one; FAILED_PRECONDITION for a role
+        that is built in (make one of your own); PERMISSION_DENIED if the role may do more than the
+        caller, before or after.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRole(self, request, context):
+        """Deletes a role that nobody holds.
+        Returns: NOT_FOUND; ABORTED if the etag is not the current one; FAILED_PRECONDITION for a role
+        that is built in, or that a user or a working API key holds (the error names one; give them
+        another role first); PERMISSION_DENIED if the role may do more than the caller.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateUser(self, request, context):
+        """Makes a user.
+        Returns: ALREADY_EXISTS if the id or the e-mail is taken; NOT_FOUND if a role or a machine does
+        not exist; PERMISSION_DENIED for a user who may do more than the caller.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUser(self, request, context):
+        """Reads a user.
+        Returns: NOT_FOUND if there is none of that name, or the caller is bound to other machines.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUsers(self, request, context):
+        """Lists the users, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateUser(self, request, context):
+        """Changes who a user is or what they may do. Disabling one ends their sessions. It takes effect
+        within a second on every replica, in streams that are open too.
+        Returns: NOT_FOUND; ABORTED if the etag is not the current one; ALREADY_EXISTS if the e-mail is
+        taken; FAILED_PRECONDITION if nobody would be left who is an admin, or if the user was erased;
+        PERMISSION_DENIED if the user may do more than the caller, before or after.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteUser(self, request, context):
+        """Deletes a user with all that is known about the person. What they changed stays in the log,
+        under their name.
+        Returns: NOT_FOUND; ABORTED if the etag is not the current one; FAILED_PRECONDITION if nobody
+        would be left who is an admin; PERMISSION_DENIED if the user may do more than the caller.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseUser(self, request, context):
+        """Erases the e-mail, the display name and the password of a user, and disables them for good. The
+        user stays by their id, and the change log as it is. Erasing an erased user changes nothing.
+        Returns: NOT_FOUND; ABORTED if the etag is not the current one; FAILED_PRECONDITION if nobody
+        would be left who is an admin; PERMISSION_DENIED if the user may do more than the caller.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Sets a user's password, and ends their sessions. Everybody may change their own, and states the
+        current one; whoever has the permission users.write may set that of another, who may do no more
+        than they.
+        Returns: NOT_FOUND; INVALID_ARGUMENT for a password that is too easy (choose another);
+        PERMISSION_DENIED if current_password is wrong, or if it is another's password and the caller
+        may not set it; FAILED_PRECONDITION if the user was erased; ABORTED if the password was changed
+        at the same moment; RESOURCE_EXHAUSTED if too many passwords are being checked (wait as RetryInfo
+        says).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -132,6 +309,66 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.RevokeApiKeyRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_api__key__pb2.ApiKey.SerializeToString,
             ),
+            'CreateRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRole,
+                    request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.CreateRoleRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_role__pb2.Role.SerializeToString,
+            ),
+            'GetRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRole,
+                    request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.GetRoleRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_role__pb2.Role.SerializeToString,
+            ),
+            'ListRoles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRoles,
+                    request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.ListRolesRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_identity__service__pb2.ListRolesResponse.SerializeToString,
+            ),
+            'UpdateRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRole,
+                    request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.UpdateRoleRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_role__pb2.Role.SerializeToString,
+            ),
+            'DeleteRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRole,
+                    request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.DeleteRoleRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_identity__service__pb2.DeleteRoleResponse.SerializeToString,
+            ),
+            'CreateUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateUser,
+                    request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.CreateUserRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_user__pb2.User.SerializeToString,
+            ),
+            'GetUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUser,
+                    request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.GetUserRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_user__pb2.User.SerializeToString,
+            ),
+            'ListUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUsers,
+                    request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.ListUsersRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_identity__service__pb2.ListUsersResponse.SerializeToString,
+            ),
+            'UpdateUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateUser,
+                    request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.UpdateUserRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_user__pb2.User.SerializeToString,
+            ),
+            'DeleteUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteUser,
+                    request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.DeleteUserRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_identity__service__pb2.DeleteUserResponse.SerializeToString,
+            ),
+            'EraseUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseUser,
+                    request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.EraseUserRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_user__pb2.User.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_user__pb2.User.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'smoothcore.v1.IdentityService', rpc_method_handlers)
@@ -141,7 +378,7 @@ def add_IdentityServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IdentityService:
-    """Credentials of the organization.
+    """Credentials, users and roles of the organization.
 
     Every method may also return: INVALID_ARGUMENT (a field breaks its rule; BadRequest names it: mend
     the request), UNAUTHENTICATED and PERMISSION_DENIED (ask an administrator for a key),
@@ -249,6 +486,330 @@ class IdentityService:
             '/smoothcore.v1.IdentityService/RevokeApiKey',
             smoothcore_dot_v1_dot_identity__service__pb2.RevokeApiKeyRequest.SerializeToString,
             smoothcore_dot_v1_dot_api__key__pb2.ApiKey.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.IdentityService/CreateRole',
+            smoothcore_dot_v1_dot_identity__service__pb2.CreateRoleRequest.SerializeToString,
+            smoothcore_dot_v1_dot_role__pb2.Role.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.IdentityService/GetRole',
+            smoothcore_dot_v1_dot_identity__service__pb2.GetRoleRequest.SerializeToString,
+            smoothcore_dot_v1_dot_role__pb2.Role.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRoles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.IdentityService/ListRoles',
+            smoothcore_dot_v1_dot_identity__service__pb2.ListRolesRequest.SerializeToString,
+            smoothcore_dot_v1_dot_identity__service__pb2.ListRolesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.IdentityService/UpdateRole',
+            smoothcore_dot_v1_dot_identity__service__pb2.UpdateRoleRequest.SerializeToString,
+            smoothcore_dot_v1_dot_role__pb2.Role.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.IdentityService/DeleteRole',
+            smoothcore_dot_v1_dot_identity__service__pb2.DeleteRoleRequest.SerializeToString,
+            smoothcore_dot_v1_dot_identity__service__pb2.DeleteRoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.IdentityService/CreateUser',
+            smoothcore_dot_v1_dot_identity__service__pb2.CreateUserRequest.SerializeToString,
+            smoothcore_dot_v1_dot_user__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.IdentityService/GetUser',
+            smoothcore_dot_v1_dot_identity__service__pb2.GetUserRequest.SerializeToString,
+            smoothcore_dot_v1_dot_user__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.IdentityService/ListUsers',
+            smoothcore_dot_v1_dot_identity__service__pb2.ListUsersRequest.SerializeToString,
+            smoothcore_dot_v1_dot_identity__service__pb2.ListUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.IdentityService/UpdateUser',
+            smoothcore_dot_v1_dot_identity__service__pb2.UpdateUserRequest.SerializeToString,
+            smoothcore_dot_v1_dot_user__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.IdentityService/DeleteUser',
+            smoothcore_dot_v1_dot_identity__service__pb2.DeleteUserRequest.SerializeToString,
+            smoothcore_dot_v1_dot_identity__service__pb2.DeleteUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.IdentityService/EraseUser',
+            smoothcore_dot_v1_dot_identity__service__pb2.EraseUserRequest.SerializeToString,
+            smoothcore_dot_v1_dot_user__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.IdentityService/ChangePassword',
+            smoothcore_dot_v1_dot_identity__service__pb2.ChangePasswordRequest.SerializeToString,
+            smoothcore_dot_v1_dot_user__pb2.User.FromString,
             options,
             channel_credentials,
             insecure,

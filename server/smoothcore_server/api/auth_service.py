@@ -7,6 +7,7 @@ from typing import Any
 
 from smoothcore.v1 import auth_service_pb2
 from smoothcore.v1.auth_service_pb2_grpc import AuthServiceServicer
+from smoothcore_server.api.messages import names
 from smoothcore_server.api.messages.values import timestamp
 from smoothcore_server.app.call import caller
 
@@ -25,7 +26,9 @@ class AuthApi(AuthServiceServicer):
             display_name=principal.display_name,
             organization=principal.organization,
             permissions=sorted(principal.permissions),
-            machines=[f"machines/{machine}" for machine in sorted(principal.machines)],
+            roles=names.names_of("roles", principal.roles),
+            credential=principal.credential,
+            machines=names.names_of("machines", principal.machines),
             client=principal.client,
             expire_time=timestamp(principal.expire_time),
             server_version=VERSION,

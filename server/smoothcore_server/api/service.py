@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, TypeVar
 
@@ -33,6 +33,10 @@ than it was asked for (AIP-158)."""
 class Service:
     """Base of the servicers."""
 
+    fingerprint_key = b""
+    """Of the hash by which a repeated request is recognized. Secret where requests hold passwords:
+    the hash is stored, and must not let anybody test a guess."""
+
     def __init__(self, store: Store, page_tokens: PageTokens, resume_tokens: ResumeTokens) -> None:
         self.store = store
         self.page_tokens = page_tokens
@@ -53,7 +57,7 @@ class Service:
         request_id the answer is kept for repeats; ``kept`` takes out what must not be (secrets).
         """
         request_id: str = getattr(request, "request_id", "")
-        idempotency = _idempotency(request, answer, kept) if request_id else None
+        idempotency = self._idempotency(request, answer, kept) if request_id else None
         committed = await self.store.transact(author(request_id), use_case, reply, idempotency)
         return committed.value
 
@@ -114,6 +118,17 @@ class Service:
             next_page_token=self.page_tokens.make(request, last) if last is not None else "",
         )
 
+    def _idempotency(
+        self, request: Message, answer: type[M], kept: Callable[[M], M] | None
+    ) -> Idempotency[M]:
+        content = request.SerializeToString(deterministic=True)
+
+        def encode(made: M) -> bytes:
+            return (kept(made) if kept else made).SerializeToString()
+
+        fingerprint = hmac.digest(self.fingerprint_key, content, "sha256")
+        return Idempotency(fingerprint, encode, answer.FromString)
+
     def resume_token(self, reader: Reader, revision: int | None = None) -> str:
         """A token for the position that a reader reads at, or for an earlier revision."""
         head = reader.head
@@ -164,14 +179,3 @@ def author(request_id: str = "") -> Author:
         method=call.short_method,
         request_id=request_id,
     )
-
-
-def _idempotency(
-    request: Message, answer: type[M], kept: Callable[[M], M] | None
-) -> Idempotency[M]:
-    content = request.SerializeToString(deterministic=True)
-
-    def encode(made: M) -> bytes:
-        return (kept(made) if kept else made).SerializeToString()
-
-    return Idempotency(hashlib.sha256(content).digest(), encode, answer.FromString)

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from smoothcore_server.api.watch_messages import WatchMessages, position_behind
-from smoothcore_server.app.visibility import View, check_expiry, check_key
+from smoothcore_server.app.authenticating import principal_now
+from smoothcore_server.app.visibility import View, check_expiry, check_view
 from smoothcore_server.domain.errors import (
     ErrorReason,
     SmoothCoreError,
@@ -89,10 +90,9 @@ class Watch:
         if ring.is_closed:
             return position  # What was found does not go on behind what was sent.
         batch = self._messages.of(self._organization, self._view, position, found)
-        if self._principal.name in batch.api_keys:
-            await self._store.read(
-                self._organization, lambda reader: check_key(reader, self._principal)
-            )
+        if not batch.of_identity.isdisjoint(self._principal.depends_on):
+            # Before anything of it is sent.
+            await self._store.read(self._organization, self._check_principal)
         within_change_set = False
         for raw, behind in batch.messages:
             if self._feed.is_ending and not within_change_set:
@@ -141,14 +141,20 @@ class Watch:
             raise foreign(OTHER_HISTORY)
         return position
 
+    def _check_principal(self, reader: Reader) -> None:
+        """Have the caller's rights be what they are now; raises what ends the watch."""
+        principal = principal_now(reader, self._principal)
+        check_view(self._view, principal)
+        self._principal = principal
+
     def _head(self, reader: Reader) -> Position:
-        # As of the same moment: a later change of the key stands behind the position.
-        check_key(reader, self._principal)
+        # As of the same moment: a later change of the caller's rights stands behind the position.
+        self._check_principal(reader)
         return Position.at(reader.head.revision, reader.head.chain_hash)
 
     def _found(self, reader: Reader, revision: int) -> tuple[int, bytes | None]:
         """The head, and the chain hash at a revision; None where there is none."""
-        check_key(reader, self._principal)
+        self._check_principal(reader)
         horizon.check_feed(horizon.read(reader.connection, self._organization), revision)
         if revision == 0:
             return reader.head.revision, GENESIS

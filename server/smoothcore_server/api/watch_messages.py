@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from smoothcore.v1 import change_service_pb2, change_set_pb2
 from smoothcore_server.api.messages import change_set as message
-from smoothcore_server.app.visibility import View
-from smoothcore_server.domain.change import Change, ChangeSet, ResourceType
+from smoothcore_server.app.visibility import OF_IDENTITY, View
+from smoothcore_server.domain.change import Change, ChangeSet
 from smoothcore_server.feed.ring import size_of
 from smoothcore_server.feed.tokens import Position, ResumeTokens
 
@@ -26,8 +26,8 @@ class Batch:
 
     messages: Iterable[Made] = ()
     """In order; none where nothing is in view."""
-    api_keys: frozenset[str] = frozenset()
-    """The names of the API keys that changed, in view or not."""
+    of_identity: frozenset[str] = frozenset()
+    """The names of the keys, users and roles that changed, in view or not."""
 
 
 class WatchMessages:
@@ -64,8 +64,8 @@ class WatchMessages:
         messages = _Packing(self._tokens, organization, view, self._message_bytes).of(start, found)
         if sum(size_of(change_set.changes) for change_set in found) > self._message_bytes:
             # More than one message may come of it: made one by one, as the reader takes them.
-            return Batch(messages, _api_keys(found))
-        return self._share(key, Batch(tuple(messages), _api_keys(found)))
+            return Batch(messages, _of_identity(found))
+        return self._share(key, Batch(tuple(messages), _of_identity(found)))
 
     def _share(self, key: tuple[str, View, int, int], batch: Batch) -> Batch:
         self._shared[key] = batch
@@ -149,12 +149,12 @@ def position_behind(change_set: ChangeSet) -> Position:
     return Position.at(change_set.header.revision, change_set.header.chain_hash)
 
 
-def _api_keys(found: Sequence[ChangeSet]) -> frozenset[str]:
+def _of_identity(found: Sequence[ChangeSet]) -> frozenset[str]:
     return frozenset(
         change.name
         for change_set in found
         for change in change_set.changes
-        if change.type is ResourceType.API_KEY
+        if change.type in OF_IDENTITY
     )
 
 

@@ -63,9 +63,9 @@ class PasswordHasher:
         at the next login."""
         return self._argon2.check_needs_rehash(stored)
 
-    def close(self) -> None:
-        """Let go of the thread; a hash that is being made is waited for."""
-        self._worker.shutdown(cancel_futures=True)
+    async def stop(self) -> None:
+        """Let go of the thread; a hash that is being made is waited for, those behind it not."""
+        await asyncio.to_thread(self._worker.shutdown, cancel_futures=True)
 
     def _verify(self, stored: str, password: str) -> bool:
         try:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from smoothcore_server.app.identity import principal_of
 from smoothcore_server.domain.change import READ_PERMISSION, Change, ChangeSet, ResourceType
 from smoothcore_server.domain.errors import (
     ErrorReason,
@@ -15,7 +14,9 @@ from smoothcore_server.domain.errors import (
 )
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.feed.tokens import filter_hash
-from smoothcore_server.store.transaction import Reader
+
+OF_IDENTITY = frozenset({ResourceType.API_KEY, ResourceType.ROLE, ResourceType.USER})
+"""Whose change may change what a watcher sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,7 @@ def view_for(principal: Principal, types: Sequence[ResourceType], machine_id: st
     Raises PermissionDeniedError when a type is asked for that they may not read, or a machine they
     are not bound to, or when nothing is left.
     """
-    readable = {item for item in ResourceType if principal.may(READ_PERMISSION[item])}
-    if principal.machines:
-        # Keys belong to no machine; who is bound to some sees none but in IdentityService.
-        readable.discard(ResourceType.API_KEY)
+    readable = _readable(principal)
     refused = [item for item in types if item not in readable]
     if not readable:
         needed = ", ".join(sorted(READ_PERMISSION.values()))
@@ -82,10 +80,28 @@ def _lacks(what: str, permission: str) -> PermissionDeniedError:
     )
 
 
-def check_key(reader: Reader, principal: Principal) -> None:
-    """Raise UnauthenticatedError when the key of a watch that is open works no more."""
-    key = reader.api_keys.get(principal.name.removeprefix("apiKeys/"))
-    principal_of(reader.organization, key, reader.now)
+def _readable(principal: Principal) -> set[ResourceType]:
+    readable = {item for item in ResourceType if principal.may(READ_PERMISSION[item])}
+    # They belong to no machine; who is bound to some sees none but in IdentityService.
+    return readable - OF_IDENTITY if principal.machines else readable
+
+
+def check_view(view: View, principal: Principal) -> None:
+    """Raise PermissionDeniedError when a watch that is open sees what its caller may see no more,
+    for who they are now. What they may see besides is for a new watch."""
+    if principal.machines and not (view.machines and view.machines <= principal.machines):
+        raise _lost("the right to machines that this watch shows", "machines.read")
+    lost = sorted({READ_PERMISSION[item] for item in view.types - _readable(principal)})
+    if lost:
+        raise _lost(f"the permission {lost[0]}", ", ".join(lost))
+
+
+def _lost(what: str, permission: str) -> PermissionDeniedError:
+    return PermissionDeniedError(
+        ErrorReason.PERMISSION_DENIED,
+        f"you have lost {what}; ask an administrator, or watch without it",
+        metadata={"permission": permission},
+    )
 
 
 def check_expiry(principal: Principal, now: datetime) -> None:
@@ -93,5 +109,5 @@ def check_expiry(principal: Principal, now: datetime) -> None:
     if principal.expire_time is not None and principal.expire_time <= now:
         raise UnauthenticatedError(
             ErrorReason.CREDENTIAL_INVALID,
-            "the API key has expired; ask an administrator for another",
+            "the credential has expired; log in again, or ask an administrator for another key",
         )

@@ -21,6 +21,8 @@ class ResourceType(enum.Enum):
     TOOL_SET = "TOOL_SET"
     PROGRAM_PIN = "PROGRAM_PIN"
     TOOL_TYPE = "TOOL_TYPE"
+    ROLE = "ROLE"
+    USER = "USER"
 
 
 READ_PERMISSION = {
@@ -35,6 +37,8 @@ READ_PERMISSION = {
     ResourceType.TOOL_SET: "toolsets.read",
     ResourceType.PROGRAM_PIN: "programs.read",
     ResourceType.TOOL_TYPE: "tools.read",
+    ResourceType.ROLE: "users.read",
+    ResourceType.USER: "users.read",
 }
 """What a credential needs to see changes of a type."""
 

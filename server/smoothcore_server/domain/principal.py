@@ -19,6 +19,7 @@ PERMISSIONS = frozenset(
         "tools.write",
         "toolsets.read",
         "toolsets.write",
+        "conditions.write",
         "bindings.read",
         "bindings.write",
         "programs.read",
@@ -30,24 +31,45 @@ PERMISSIONS = frozenset(
         "apikeys.read",
         "apikeys.write",
         "audit.read",
+        "users.read",
+        "users.write",
     }
 )
 """All that a credential can be allowed; ``*`` stands for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """What a credential may do at most."""
+
+    permissions: frozenset[str]
+    machines: frozenset[str] = frozenset()
+    """Ids of the machines it is bound to; empty for all."""
+    client: str = ""
+    """The client name that its changes carry; empty for none."""
+    expire_time: datetime | None = None
+    """When it ends; None for never."""
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
-    """The holder of a credential."""
+    """Who makes a call, and what they may do now. Made by the server from a credential."""
 
     organization: str
     name: str
-    """Resource name of the credential, e.g. ``apiKeys/0192…``: the actor of its changes."""
+    """Resource name of the key or the user, e.g. ``apiKeys/0192…``: the actor of its changes."""
     display_name: str = ""
     permissions: frozenset[str] = frozenset()
+    """Its own and those of its roles."""
     machines: frozenset[str] = frozenset()
     """Ids of the machines it is bound to; empty for all."""
     client: str = ""
     expire_time: datetime | None = None
+    """When the credential stops working."""
+    credential: str = ""
+    """Resource name of what was presented: that of the key, or of a user's session."""
+    roles: frozenset[str] = frozenset()
+    """Ids of its roles."""
 
     def may(self, permission: str) -> bool:
         """Whether it holds a permission."""
@@ -56,6 +78,17 @@ class Principal:
     def may_see_machine(self, machine_id: str) -> bool:
         """Whether it is bound to this machine, or to none."""
         return not self.machines or machine_id in self.machines
+
+    @property
+    def grants_until(self) -> datetime | None:
+        """How long what it makes may last. A user's token ends in minutes and is renewed: what a
+        user makes is not held to it."""
+        return None if self.name.startswith("users/") else self.expire_time
+
+    @property
+    def depends_on(self) -> frozenset[str]:
+        """Names of the resources whose change may change what it may do."""
+        return frozenset({self.name, *(f"roles/{role}" for role in self.roles)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,6 +226,25 @@ def _api_key(k: Table) -> dict[str, Field]:
     }
 
 
+def _user(u: Table) -> dict[str, Field]:
+    def known(column: str) -> ColumnElement[Any]:
+        p = models.person
+        query = select(p.c[column]).where(
+            p.c.organization_id == u.c.organization_id, p.c.user_id == u.c.id
+        )
+        return query.correlate(u).scalar_subquery()
+
+    return {
+        **_common("users/{}", u, "id"),
+        "email": text(known("email")),
+        "display_name": text(known("display_name")),
+        "disabled": boolean(u.c.disabled),
+        "password_time": moment(u.c.password_time),
+        "sessions_valid_after_time": moment(u.c.sessions_valid_after),
+        "erase_time": moment(u.c.erase_time),
+    }
+
+
 FIELDS: dict[ResourceType, dict[str, Field]] = {
     ResourceType.MACHINE: _machine(models.machine),
     ResourceType.TOOL_TABLE_ENTRY: _entry(models.tool_table_entry),
@@ -237,6 +256,7 @@ FIELDS: dict[ResourceType, dict[str, Field]] = {
     ResourceType.PROGRAM_PIN: _program_pin(models.program_pin),
     ResourceType.JOB: _job(models.job),
     ResourceType.API_KEY: _api_key(models.api_key),
+    ResourceType.USER: _user(models.user_account),
 }
 """All that callers can filter and order lists by. A noun that is listed anew gets its entry here,
 with the names that its message has; a test compares the two."""

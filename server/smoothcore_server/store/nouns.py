@@ -13,10 +13,12 @@ from smoothcore_server.domain.principal import ApiKey
 from smoothcore_server.domain.program import Program
 from smoothcore_server.domain.program_pin import ProgramPin
 from smoothcore_server.domain.readiness import Readiness
+from smoothcore_server.domain.role import Role
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_set import ToolSet
 from smoothcore_server.domain.tool_table import ToolTableEntry, escape_address
 from smoothcore_server.domain.tool_type import ToolType
+from smoothcore_server.domain.user import User
 from smoothcore_server.store import models
 from smoothcore_server.store.noun import Noun, address_order
 
@@ -119,6 +121,22 @@ API_KEY: Noun[ApiKey] = Noun(
     order=("create_time", "id"),
     name_of="apiKeys/{}".format,
 )
+ROLE: Noun[Role] = Noun(
+    resource_type=ResourceType.ROLE,
+    cls=Role,
+    table=models.role,
+    key=("id",),
+    order=("id",),
+    name_of="roles/{}".format,
+)
+USER: Noun[User] = Noun(
+    resource_type=ResourceType.USER,
+    cls=User,
+    table=models.user_account,
+    key=("id",),
+    order=("create_time", "id"),
+    name_of="users/{}".format,
+)
 
 NOUNS: tuple[Noun[Any], ...] = (
     MACHINE,
@@ -132,6 +150,8 @@ NOUNS: tuple[Noun[Any], ...] = (
     JOB,
     READINESS,
     API_KEY,
+    ROLE,
+    USER,
 )
 
 

@@ -37,6 +37,8 @@ class Keys:
     """The key-encryption keys of store/envelope.py are derived from it."""
     audit_head: bytes
     """Seed of the Ed25519 key that signs heads of the change log."""
+    request: bytes
+    """Keyed hash of requests that may hold a password."""
     fingerprint: bytes
     """Says which root key this is, and nothing about it; kept in the database."""
 
@@ -59,6 +61,7 @@ def derive_keys(root: bytes) -> Keys:
         refresh_token=derive("refresh-token"),
         envelope=derive("envelope"),
         audit_head=derive("audit-head"),
+        request=derive("request"),
         fingerprint=derive("fingerprint"),
     )
 

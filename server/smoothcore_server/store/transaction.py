@@ -18,9 +18,11 @@ from smoothcore_server.domain.resource import Meta
 from smoothcore_server.store import change_log, models, nouns
 from smoothcore_server.store.machine_status import MachineStatusTable
 from smoothcore_server.store.noun import Noun, Resource
+from smoothcore_server.store.person_table import PersonTable
 from smoothcore_server.store.program_content import ProgramContentTable
 from smoothcore_server.store.readiness_sources import ReadinessSourceTable
 from smoothcore_server.store.repository import Repository, WritableRepository
+from smoothcore_server.store.user_secret_table import UserSecretTable
 
 R = TypeVar("R", bound=Resource)
 TICK = timedelta(microseconds=1)
@@ -109,6 +111,8 @@ class Reader:
     jobs = Resources(nouns.JOB)
     readiness = Resources(nouns.READINESS)
     api_keys = Resources(nouns.API_KEY)
+    roles = Resources(nouns.ROLE)
+    users = Resources(nouns.USER)
 
     def __init__(self, connection: Connection, organization: str, now: datetime) -> None:
         self.connection = connection
@@ -117,6 +121,16 @@ class Reader:
         self.machine_status = MachineStatusTable(connection, organization)
         self.program_content = ProgramContentTable(connection, organization)
         self.readiness_sources = ReadinessSourceTable(connection, organization)
+
+    @cached_property
+    def people(self) -> PersonTable:
+        """Who the users are."""
+        return PersonTable(self.connection, self.organization)
+
+    @cached_property
+    def user_secrets(self) -> UserSecretTable:
+        """The hashes of their passwords."""
+        return UserSecretTable(self.connection, self.organization)
 
     @cached_property
     def head(self) -> Head:

@@ -32,6 +32,7 @@ class Rule:
     multiline: bool = False
     """Whether a string may hold tabs and line breaks."""
     printable: bool = False
+    email: bool = False
     is_id: bool = False
     """An id that the client chooses."""
     reference: str = ""
@@ -93,6 +94,7 @@ _FROM_ZERO = Rule(minimum=0)
 _TEXT_200 = Rule(max_length=200)
 _TEXT_500 = Rule(max_length=500, multiline=True)
 _ID = Rule(is_id=True)
+_PASSWORD = Rule(max_length=256)
 
 FIELDS: dict[str, Rule] = {
     "smoothcore.v1.ApiKey.client": Rule(max_length=64),
@@ -104,13 +106,19 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.ConfirmToolTableRequest.content_hash": Rule(
         pattern=r"[0-9a-f]{64}", words="64 digits of lower-case hex (SHA-256)"
     ),
+    "smoothcore.v1.ApiKey.roles": Rule(reference="smoothcore.v1/Role"),
+    "smoothcore.v1.ChangePasswordRequest.current_password": _PASSWORD,
+    "smoothcore.v1.ChangePasswordRequest.new_password": _PASSWORD,
     "smoothcore.v1.CreateJobRequest.job_id": _ID,
     "smoothcore.v1.CreateMachineRequest.machine_id": _ID,
+    "smoothcore.v1.CreateRoleRequest.role_id": _ID,
     "smoothcore.v1.CreateToolRequest.tool_id": _ID,
     "smoothcore.v1.CreateToolSetRequest.tool_set_id": _ID,
     "smoothcore.v1.CreateToolTypeRequest.tool_type_id": _ID,
     "smoothcore.v1.GetResourceAtRequest.name": Rule(any_resource=True),
     "smoothcore.v1.GetResourceAtRequest.revision": Rule(minimum=1),
+    "smoothcore.v1.CreateUserRequest.password": _PASSWORD,
+    "smoothcore.v1.CreateUserRequest.user_id": _ID,
     "smoothcore.v1.InlineProgram.content": Rule(
         max_bytes=3 * MIB, too_many_bytes="send it with ProgramService.UploadProgram"
     ),
@@ -122,6 +130,8 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.MintFromRow.tool_id": _ID,
     "smoothcore.v1.MintFromType.tool_id": _ID,
     "smoothcore.v1.Registers.orientation": Rule(minimum=0, maximum=9),
+    "smoothcore.v1.Role.description": _TEXT_500,
+    "smoothcore.v1.Role.permissions": Rule(choices=PERMISSIONS),
     "smoothcore.v1.SetToolConditionRequest.reason": _TEXT_500,
     "smoothcore.v1.Tool.manufacturer": _TEXT_200,
     "smoothcore.v1.Tool.product_id": _TEXT_200,
@@ -151,6 +161,9 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.ToolType.product_id": _TEXT_200,
     "smoothcore.v1.VerifyAuditChainRequest.from_revision": _FROM_ZERO,
     "smoothcore.v1.VerifyAuditChainRequest.to_revision": _FROM_ZERO,
+    "smoothcore.v1.User.email": Rule(max_length=254, printable=True, email=True),
+    "smoothcore.v1.User.machines": Rule(reference="smoothcore.v1/Machine"),
+    "smoothcore.v1.User.roles": Rule(reference="smoothcore.v1/Role"),
     "smoothcore.v1.WatchChangesRequest.types": Rule(max_items=100),
     "smoothcore.v1.ListChangesRequest.types": Rule(max_items=100),
 }
@@ -261,7 +274,13 @@ def _from_before_to(message: Any) -> Iterator[Problem]:
         yield "from_revision", "is behind to_revision"
 
 
+def _permission_or_role(message: Any) -> Iterator[Problem]:
+    if not message.permissions and not message.roles:
+        yield "permissions", "required: at least one, or a role"
+
+
 MESSAGES: dict[str, MessageRule] = {
+    "smoothcore.v1.ApiKey": MessageRule(cross=(_permission_or_role,)),
     "smoothcore.v1.BatchBindToolsRequest": MessageRule(
         cross=(_requests_of_parent, _no_inner_request_id)
     ),

@@ -19,6 +19,7 @@ ValueCheck: TypeAlias = Callable[[Any], str | None]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_EMAIL = re.compile(r"[^\s@]+@[^\s@.]+(?:\.[^\s@.]+)*")
 _ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
 # The range that google.protobuf.Timestamp documents: years 1 to 9999.
@@ -42,7 +43,7 @@ def string_check(rule: Rule, pattern: ResourcePattern | None) -> ValueCheck:
         return _choice(rule.choices)
     if rule.pattern:
         return _matching(rule)
-    return _text(rule)
+    return _email(rule) if rule.email else _text(rule)
 
 
 def number_check(field: FieldDescriptor, rule: Rule) -> ValueCheck | None:
@@ -147,6 +148,17 @@ def _text(rule: Rule) -> ValueCheck:
             return "holds characters that cannot be printed"
         found = control.search(value)
         return found and f"holds the control character U+{ord(found[0]):04X}; remove it"
+
+    return check
+
+
+def _email(rule: Rule) -> ValueCheck:
+    check_text = _text(rule)
+
+    def check(value: str) -> str | None:
+        # Whether mail arrives there is not for a pattern to tell; it is kept out of the message.
+        well_formed = _EMAIL.fullmatch(value)
+        return check_text(value) or (None if well_formed else "is no e-mail address")
 
     return check
 

@@ -16,10 +16,12 @@ from smoothcore_server.api.messages import (
     machine,
     program,
     program_pin,
+    role,
     tool,
     tool_set,
     tool_table,
     tool_type,
+    user,
     verification,
 )
 from smoothcore_server.api.messages.values import EnumMap, timestamp
@@ -31,10 +33,12 @@ from smoothcore_server.domain.principal import ApiKey
 from smoothcore_server.domain.program import Program
 from smoothcore_server.domain.program_pin import ProgramPin
 from smoothcore_server.domain.readiness import Readiness
+from smoothcore_server.domain.role import Role
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_set import ToolSet
 from smoothcore_server.domain.tool_table import ToolTableEntry
 from smoothcore_server.domain.tool_type import ToolType
+from smoothcore_server.domain.user import User
 from smoothcore_server.store.snapshots import Image
 
 RESOURCE_TYPE = EnumMap(domain.ResourceType, change_set_pb2.ResourceType, "RESOURCE_TYPE")
@@ -52,6 +56,8 @@ _TO_MESSAGE: dict[type[Any], Callable[[Any], Message]] = {
     Job: job.to_message,
     Readiness: verification.readiness_message,
     ApiKey: api_key.to_message,
+    Role: role.to_message,
+    User: user.to_message,
 }
 _TYPE_URL = {
     domain.ResourceType.MACHINE: "type.googleapis.com/smoothcore.v1.Machine",
@@ -65,6 +71,8 @@ _TYPE_URL = {
     domain.ResourceType.READINESS: "type.googleapis.com/smoothcore.v1.Readiness",
     domain.ResourceType.API_KEY: "type.googleapis.com/smoothcore.v1.ApiKey",
     domain.ResourceType.TOOL_TYPE: "type.googleapis.com/smoothcore.v1.ToolType",
+    domain.ResourceType.ROLE: "type.googleapis.com/smoothcore.v1.Role",
+    domain.ResourceType.USER: "type.googleapis.com/smoothcore.v1.User",
 }
 
 

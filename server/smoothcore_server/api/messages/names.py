@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from smoothcore_server.domain.errors import invalid_field
 from smoothcore_server.domain.tool_table import unescape_address
 
@@ -14,6 +16,16 @@ def ids(name: str) -> list[str]:
 def last_id(name: str) -> str:
     """The last id in a name; empty for an empty name."""
     return name.rpartition("/")[2]
+
+
+def names_of(collection: str, found: Iterable[str]) -> list[str]:
+    """The sorted names of ids: ``roles/viewer`` of ``viewer``."""
+    return [f"{collection}/{each}" for each in sorted(found)]
+
+
+def ids_of(found: Iterable[str]) -> frozenset[str]:
+    """The last ids of names."""
+    return frozenset(map(last_id, found))
 
 
 def machine_of(name: str) -> str:

@@ -1,0 +1,103 @@
+"""From a credential to who presents it, and whether it still works while a stream is open."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from smoothcore_server.app.api_keys import (
+    PREFIX,
+    invalid_credential,
+    principal_of_key,
+    refuse_ended,
+    secret_hash,
+)
+from smoothcore_server.app.users import principal_of_user
+from smoothcore_server.domain.errors import UnauthenticatedError
+from smoothcore_server.domain.principal import ApiKey, Principal
+from smoothcore_server.store import instance
+from smoothcore_server.store.store import Store
+from smoothcore_server.store.transaction import Reader
+
+CACHE_S = 0.5
+"""A revoked key, or one whose role changed, is known as such within a second on every replica."""
+MAX_CACHED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A key as it was looked up."""
+
+    until: float
+    key: ApiKey
+    principal: Principal | None
+    """None for one that worked no more."""
+
+
+class Authenticator:
+    """Recognizes API keys: O(1), one look-up by id and one keyed hash."""
+
+    def __init__(self, store: Store, hashing_key: bytes) -> None:
+        self._store = store
+        self._hashing_key = hashing_key
+        self._cache: dict[str, _Known] = {}
+
+    async def __call__(self, token: str) -> Principal:
+        """The principal of a token; raises UnauthenticatedError."""
+        prefix, _, rest = token.partition("_")
+        key_id, _, secret = rest.partition("_")
+        if prefix != PREFIX or not key_id or not secret:
+            raise invalid_credential("the credential is no API key (sk_<id>_<secret>)")
+        known = await self._find(key_id)
+        # The same work for an unknown key and a wrong secret.
+        expected = known.key.secret_hash if known else b"\x00" * 32
+        if not hmac.compare_digest(secret_hash(self._hashing_key, secret), expected) or not known:
+            raise invalid_credential("the API key is not known")
+        refuse_ended(known.key, self._store.clock())
+        if known.principal is None:
+            raise invalid_credential("the API key works no more")
+        return known.principal
+
+    async def _find(self, key_id: str) -> _Known | None:
+        cached = self._cache.get(key_id)
+        now = time.monotonic()
+        if cached is not None and cached.until > now:
+            return cached
+        known = await self._store.run_read(lambda connection: self._look_up(connection, key_id))
+        if known is not None:
+            if len(self._cache) >= MAX_CACHED:
+                self._cache.clear()
+            self._cache[key_id] = known
+        return known
+
+    def _look_up(self, connection: Connection, key_id: str) -> _Known | None:
+        until = time.monotonic() + CACHE_S
+        found = instance.find_api_key(connection, key_id)
+        if found is None:
+            return None
+        organization, key = found
+        reader = Reader(connection, organization, self._store.clock())
+        try:
+            return _Known(until, key, principal_of_key(reader, key))
+        except UnauthenticatedError:
+            return _Known(until, key, None)
+
+
+def principal_now(reader: Reader, principal: Principal) -> Principal:
+    """The principal of an open stream as it is at this moment.
+
+    Raises UnauthenticatedError when its key or its user works no more.
+    """
+    collection, _, found_id = principal.name.partition("/")
+    if collection == "users":
+        user = reader.users.find(found_id)
+        if user is None:
+            raise invalid_credential("the user was deleted")
+        return principal_of_user(reader, user, principal.credential, principal.expire_time)
+    key = reader.api_keys.find(found_id)
+    if key is None:
+        raise invalid_credential("the API key is not known")
+    return principal_of_key(reader, key)
