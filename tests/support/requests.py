@@ -237,10 +237,11 @@ def create_type(
 
 
 def member(
-    tool: str, number: int | None = None, description: str = ""
+    item: str, number: int | None = None, description: str = ""
 ) -> tool_set_pb2.ToolSetMember:
-    """A tool in a set, perhaps on a number."""
-    return tool_set_pb2.ToolSetMember(tool_number=number, tool=tool, description=description)
+    """A tool or a tool type in a set, perhaps on a number."""
+    kind = "tool_type" if item.startswith("toolTypes/") else "tool"
+    return tool_set_pb2.ToolSetMember(tool_number=number, description=description, **{kind: item})
 
 
 def create_set(
@@ -388,11 +389,11 @@ def pin(
 
 
 def create_job(
-    program: str, job_id: str = "", machine: str = "machines/mill-1"
+    program: str = "", job_id: str = "", machine: str = "machines/mill-1", tool_set: str = ""
 ) -> job_service_pb2.CreateJobRequest:
-    """A request to plan a program."""
+    """A request to plan a program, a tool set, or both."""
     return job_service_pb2.CreateJobRequest(
-        parent=machine, job_id=job_id, job=job_pb2.Job(program=program)
+        parent=machine, job_id=job_id, job=job_pb2.Job(program=program, tool_set=tool_set)
     )
 
 
@@ -535,7 +536,12 @@ async def make_world(caller: Caller, mark: str) -> World:
         )
     ).name
     world.free_tool = (await caller.tools.CreateTool(create_tool(f"{mark}-2"))).name
-    in_set = create_set(member(world.tool, 1), set_id=f"{mark}-set", display_name=mark)
+    in_set = create_set(
+        member(world.tool, 1),
+        member(world.free_type, 2),
+        set_id=f"{mark}-set",
+        display_name=mark,
+    )
     world.tool_set = (await caller.tool_sets.CreateToolSet(in_set)).name
     world.binding = (await caller.bindings.BindTool(bind("1", world.tool, world.machine))).name
     world.program = (await send_program(caller, world.content)).name
@@ -628,7 +634,9 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
             )
         ),
         "JobService.ActivateJob": job_service_pb2.ActivateJobRequest(name=world.job),
-        "JobService.CreateJob": create_job(world.program, machine=world.machine),
+        "JobService.CreateJob": create_job(
+            world.program, machine=world.machine, tool_set=world.tool_set
+        ),
         "JobService.EndJob": job_service_pb2.EndJobRequest(name=world.job),
         "JobService.GetJob": job_service_pb2.GetJobRequest(name=world.job),
         "JobService.ListJobs": job_service_pb2.ListJobsRequest(parent=world.machine),
@@ -711,7 +719,9 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
             world.tool, display_name="other", tool_type=world.tool_type
         ),
         "ToolService.UpdateToolType": update_type(world.tool_type, display_name="other"),
-        "ToolSetService.CreateToolSet": create_set(member(world.tool, 1), set_id=""),
+        "ToolSetService.CreateToolSet": create_set(
+            member(world.tool, 1), member(world.tool_type, 2), set_id=""
+        ),
         "ToolSetService.DeleteToolSet": tool_set_service_pb2.DeleteToolSetRequest(
             name=world.tool_set
         ),
@@ -722,6 +732,9 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
         ),
         "VerificationService.GetReadiness": verification_service_pb2.GetReadinessRequest(
             name=f"{world.machine}/readiness"
+        ),
+        "VerificationService.VerifyToolSet": verification_service_pb2.VerifyToolSetRequest(
+            tool_set=world.tool_set, machine=world.machine
         ),
         "VerificationService.VerifyProgram": verification_service_pb2.VerifyProgramRequest(
             program=world.program, machine=world.machine

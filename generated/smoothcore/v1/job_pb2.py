@@ -27,7 +27,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17smoothcore/v1/job.proto\x12\rsmoothcore.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x03\n\x03Job\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08revision\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x64isplay_name\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07program\x18\x08 \x01(\tB\x04\xe2\x41\x01\x02\x12,\n\x05state\x18\t \x01(\x0e\x32\x17.smoothcore.v1.JobStateB\x04\xe2\x41\x01\x03\x12\x37\n\ractivate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03:@\xea\x41=\n\x11smoothcore.v1/Job\x12\x1dmachines/{machine}/jobs/{job}*\x04jobs2\x03job*g\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PLANNED\x10\x01\x12\x14\n\x10JOB_STATE_ACTIVE\x10\x02\x12\x13\n\x0fJOB_STATE_ENDED\x10\x03\x42T\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17smoothcore/v1/job.proto\x12\rsmoothcore.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x04\n\x03Job\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08revision\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x64isplay_name\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12/\n\x07program\x18\x08 \x01(\tB\x1e\xe2\x41\x01\x01\xfa\x41\x17\n\x15smoothcore.v1/Program\x12,\n\x05state\x18\t \x01(\x0e\x32\x17.smoothcore.v1.JobStateB\x04\xe2\x41\x01\x03\x12\x37\n\ractivate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x30\n\x08tool_set\x18\x0c \x01(\tB\x1e\xe2\x41\x01\x01\xfa\x41\x17\n\x15smoothcore.v1/ToolSet:@\xea\x41=\n\x11smoothcore.v1/Job\x12\x1dmachines/{machine}/jobs/{job}*\x04jobs2\x03job*g\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PLANNED\x10\x01\x12\x14\n\x10JOB_STATE_ACTIVE\x10\x02\x12\x13\n\x0fJOB_STATE_ENDED\x10\x03\x42T\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,17 +50,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOB'].fields_by_name['display_name']._loaded_options = None
   _globals['_JOB'].fields_by_name['display_name']._serialized_options = b'\342A\001\001'
   _globals['_JOB'].fields_by_name['program']._loaded_options = None
-  _globals['_JOB'].fields_by_name['program']._serialized_options = b'\342A\001\002'
+  _globals['_JOB'].fields_by_name['program']._serialized_options = b'\342A\001\001\372A\027\n\025smoothcore.v1/Program'
   _globals['_JOB'].fields_by_name['state']._loaded_options = None
   _globals['_JOB'].fields_by_name['state']._serialized_options = b'\342A\001\003'
   _globals['_JOB'].fields_by_name['activate_time']._loaded_options = None
   _globals['_JOB'].fields_by_name['activate_time']._serialized_options = b'\342A\001\003'
   _globals['_JOB'].fields_by_name['end_time']._loaded_options = None
   _globals['_JOB'].fields_by_name['end_time']._serialized_options = b'\342A\001\003'
+  _globals['_JOB'].fields_by_name['tool_set']._loaded_options = None
+  _globals['_JOB'].fields_by_name['tool_set']._serialized_options = b'\342A\001\001\372A\027\n\025smoothcore.v1/ToolSet'
   _globals['_JOB']._loaded_options = None
   _globals['_JOB']._serialized_options = b'\352A=\n\021smoothcore.v1/Job\022\035machines/{machine}/jobs/{job}*\004jobs2\003job'
-  _globals['_JOBSTATE']._serialized_start=608
-  _globals['_JOBSTATE']._serialized_end=711
+  _globals['_JOBSTATE']._serialized_start=684
+  _globals['_JOBSTATE']._serialized_end=787
   _globals['_JOB']._serialized_start=136
-  _globals['_JOB']._serialized_end=606
+  _globals['_JOB']._serialized_end=682
 # @@protoc_insertion_point(module_scope)

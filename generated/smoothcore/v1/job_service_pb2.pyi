@@ -102,8 +102,8 @@ class ListJobsRequest(_message.Message):
     """Only resources that fulfil this (AIP-160, a subset): comparisons with = != < <= > >= and : (has),
     joined by AND, OR, NOT and parentheses; at most 2000 characters. Lengths name their unit, e.g.
     "diameter > 6mm"; times stand in quotes. Fields:
-    activate_time, create_time, display_name, end_time, name, program, revision, state, uid,
-    update_time.
+    activate_time, create_time, display_name, end_time, name, program, revision, state, tool_set,
+    uid, update_time.
     """
     order_by: _builtins.str
     """Order (AIP-132): fields of the filter with an optional "desc", by comma, at most five; absent

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class JobServiceStub:
-    """Jobs: which program a machine runs.
+    """Jobs: which program a machine runs, and with which tools.
 
     Every method may also return: INVALID_ARGUMENT (a field breaks its rule; BadRequest names it: mend
     the request), UNAUTHENTICATED and PERMISSION_DENIED (ask an administrator for a key),
@@ -71,7 +71,7 @@ class JobServiceStub:
 
 
 class JobServiceServicer:
-    """Jobs: which program a machine runs.
+    """Jobs: which program a machine runs, and with which tools.
 
     Every method may also return: INVALID_ARGUMENT (a field breaks its rule; BadRequest names it: mend
     the request), UNAUTHENTICATED and PERMISSION_DENIED (ask an administrator for a key),
@@ -82,9 +82,9 @@ class JobServiceServicer:
     """
 
     def CreateJob(self, request, context):
-        """Plans a program on a machine.
-        Returns: NOT_FOUND if the machine or the program does not exist; ALREADY_EXISTS if the id is
-        taken.
+        """Plans a program, a tool set, or both on a machine.
+        Returns: NOT_FOUND if the machine, the program or the tool set does not exist; ALREADY_EXISTS if
+        the id is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -162,7 +162,7 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService:
-    """Jobs: which program a machine runs.
+    """Jobs: which program a machine runs, and with which tools.
 
     Every method may also return: INVALID_ARGUMENT (a field breaks its rule; BadRequest names it: mend
     the request), UNAUTHENTICATED and PERMISSION_DENIED (ask an administrator for a key),

@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class JobServiceStub:
-    """Jobs: which program a machine runs.
+    """Jobs: which program a machine runs, and with which tools.
 
     Every method may also return: INVALID_ARGUMENT (a field breaks its rule; BadRequest names it: mend
     the request), UNAUTHENTICATED and PERMISSION_DENIED (ask an administrator for a key),
@@ -43,9 +43,9 @@ class JobServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> JobServiceAsyncStub: ...
     CreateJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CreateJobRequest, _job_pb2.Job]
-    """Plans a program on a machine.
-    Returns: NOT_FOUND if the machine or the program does not exist; ALREADY_EXISTS if the id is
-    taken.
+    """Plans a program, a tool set, or both on a machine.
+    Returns: NOT_FOUND if the machine, the program or the tool set does not exist; ALREADY_EXISTS if
+    the id is taken.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_pb2.Job]
     """Reads a job.
@@ -69,7 +69,7 @@ class JobServiceStub:
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
-    """Jobs: which program a machine runs.
+    """Jobs: which program a machine runs, and with which tools.
 
     Every method may also return: INVALID_ARGUMENT (a field breaks its rule; BadRequest names it: mend
     the request), UNAUTHENTICATED and PERMISSION_DENIED (ask an administrator for a key),
@@ -81,9 +81,9 @@ class JobServiceAsyncStub(JobServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CreateJobRequest, _job_pb2.Job]  # type: ignore[assignment]
-    """Plans a program on a machine.
-    Returns: NOT_FOUND if the machine or the program does not exist; ALREADY_EXISTS if the id is
-    taken.
+    """Plans a program, a tool set, or both on a machine.
+    Returns: NOT_FOUND if the machine, the program or the tool set does not exist; ALREADY_EXISTS if
+    the id is taken.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_pb2.Job]  # type: ignore[assignment]
     """Reads a job.
@@ -106,7 +106,7 @@ class JobServiceAsyncStub(JobServiceStub):
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Jobs: which program a machine runs.
+    """Jobs: which program a machine runs, and with which tools.
 
     Every method may also return: INVALID_ARGUMENT (a field breaks its rule; BadRequest names it: mend
     the request), UNAUTHENTICATED and PERMISSION_DENIED (ask an administrator for a key),
@@ -122,9 +122,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.CreateJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_pb2.Job, _abc.Awaitable[_job_pb2.Job]]:
-        """Plans a program on a machine.
-        Returns: NOT_FOUND if the machine or the program does not exist; ALREADY_EXISTS if the id is
-        taken.
+        """Plans a program, a tool set, or both on a machine.
+        Returns: NOT_FOUND if the machine, the program or the tool set does not exist; ALREADY_EXISTS if
+        the id is taken.
         """
 
     @_abc_1.abstractmethod

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from smoothcore.v1 import verification_report_pb2 as smoothcore_dot_v1_dot_verification__report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsmoothcore/v1/readiness.proto\x12\rsmoothcore.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'smoothcore/v1/verification_report.proto\"\xd9\x03\n\tReadiness\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08revision\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x32\n\x05state\x18\x07 \x01(\x0e\x32\x1d.smoothcore.v1.ReadinessStateB\x04\xe2\x41\x01\x03\x12\x11\n\x03job\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07program\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\"\n\x14program_display_name\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\x06report\x18\x0b \x01(\x0b\x32!.smoothcore.v1.VerificationReportB\x04\xe2\x41\x01\x03:P\xea\x41M\n\x17smoothcore.v1/Readiness\x12\x1cmachines/{machine}/readiness*\treadiness2\treadiness*\x8e\x01\n\x0eReadinessState\x12\x1f\n\x1bREADINESS_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15READINESS_STATE_READY\x10\x01\x12\x1d\n\x19READINESS_STATE_NOT_READY\x10\x02\x12!\n\x1dREADINESS_STATE_NO_ACTIVE_JOB\x10\x03\x42T\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsmoothcore/v1/readiness.proto\x12\rsmoothcore.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'smoothcore/v1/verification_report.proto\"\xf1\x03\n\tReadiness\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08revision\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x32\n\x05state\x18\x07 \x01(\x0e\x32\x1d.smoothcore.v1.ReadinessStateB\x04\xe2\x41\x01\x03\x12\x11\n\x03job\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07program\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\"\n\x14program_display_name\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\x06report\x18\x0b \x01(\x0b\x32!.smoothcore.v1.VerificationReportB\x04\xe2\x41\x01\x03\x12\x16\n\x08tool_set\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03:P\xea\x41M\n\x17smoothcore.v1/Readiness\x12\x1cmachines/{machine}/readiness*\treadiness2\treadiness*\x8e\x01\n\x0eReadinessState\x12\x1f\n\x1bREADINESS_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15READINESS_STATE_READY\x10\x01\x12\x1d\n\x19READINESS_STATE_NOT_READY\x10\x02\x12!\n\x1dREADINESS_STATE_NO_ACTIVE_JOB\x10\x03\x42T\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,10 +58,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READINESS'].fields_by_name['program_display_name']._serialized_options = b'\342A\001\003'
   _globals['_READINESS'].fields_by_name['report']._loaded_options = None
   _globals['_READINESS'].fields_by_name['report']._serialized_options = b'\342A\001\003'
+  _globals['_READINESS'].fields_by_name['tool_set']._loaded_options = None
+  _globals['_READINESS'].fields_by_name['tool_set']._serialized_options = b'\342A\001\003'
   _globals['_READINESS']._loaded_options = None
   _globals['_READINESS']._serialized_options = b'\352AM\n\027smoothcore.v1/Readiness\022\034machines/{machine}/readiness*\treadiness2\treadiness'
-  _globals['_READINESSSTATE']._serialized_start=659
-  _globals['_READINESSSTATE']._serialized_end=801
+  _globals['_READINESSSTATE']._serialized_start=683
+  _globals['_READINESSSTATE']._serialized_end=825
   _globals['_READINESS']._serialized_start=183
-  _globals['_READINESS']._serialized_end=656
+  _globals['_READINESS']._serialized_end=680
 # @@protoc_insertion_point(module_scope)

@@ -66,6 +66,7 @@ class Readiness(_message.Message):
     PROGRAM_FIELD_NUMBER: _builtins.int
     PROGRAM_DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
+    TOOL_SET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, e.g. "machines/mill-1/readiness"."""
     uid: _builtins.str
@@ -81,9 +82,11 @@ class Readiness(_message.Message):
     job: _builtins.str
     """The active job."""
     program: _builtins.str
-    """Its program; the id is the SHA-256 of its content."""
+    """Its program; the id is the SHA-256 of its content. Empty for a job that is a tool set alone."""
     program_display_name: _builtins.str
     """The name of the program for people."""
+    tool_set: _builtins.str
+    """Its tool set; empty when it has none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the resource was made, by the server's clock."""
@@ -110,10 +113,11 @@ class Readiness(_message.Message):
         program: _builtins.str = ...,
         program_display_name: _builtins.str = ...,
         report: _verification_report_pb2.VerificationReport | None = ...,
+        tool_set: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "report", b"report", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "job", b"job", "name", b"name", "program", b"program", "program_display_name", b"program_display_name", "report", b"report", "revision", b"revision", "state", b"state", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "job", b"job", "name", b"name", "program", b"program", "program_display_name", b"program_display_name", "report", b"report", "revision", b"revision", "state", b"state", "tool_set", b"tool_set", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csmoothcore/v1/tool_set.proto\x12\rsmoothcore.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x01\n\rToolSetMember\x12\x1e\n\x0btool_number\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12+\n\x04tool\x18\x02 \x01(\tB\x1b\xe2\x41\x01\x01\xfa\x41\x14\n\x12smoothcore.v1/ToolH\x00\x12\x19\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x42\x06\n\x04itemB\x0e\n\x0c_tool_number\"\x88\x04\n\x07ToolSet\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08revision\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x64isplay_name\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12.\n\x04kind\x18\x08 \x01(\x0e\x32\x1a.smoothcore.v1.ToolSetKindB\x04\xe2\x41\x01\x02\x12\x33\n\x07members\x18\t \x03(\x0b\x32\x1c.smoothcore.v1.ToolSetMemberB\x04\xe2\x41\x01\x01\x12\x43\n\x0c\x65xternal_ids\x18\n \x03(\x0b\x32\'.smoothcore.v1.ToolSet.ExternalIdsEntryB\x04\xe2\x41\x01\x01\x1a\x32\n\x10\x45xternalIdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:B\xea\x41?\n\x15smoothcore.v1/ToolSet\x12\x13toolSets/{tool_set}*\x08toolSets2\x07toolSet*u\n\x0bToolSetKind\x12\x1d\n\x19TOOL_SET_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15TOOL_SET_KIND_LIBRARY\x10\x01\x12\x15\n\x11TOOL_SET_KIND_KIT\x10\x02\x12\x15\n\x11TOOL_SET_KIND_JOB\x10\x03\x42T\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csmoothcore/v1/tool_set.proto\x12\rsmoothcore.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x01\n\rToolSetMember\x12\x1e\n\x0btool_number\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12+\n\x04tool\x18\x02 \x01(\tB\x1b\xe2\x41\x01\x01\xfa\x41\x14\n\x12smoothcore.v1/ToolH\x00\x12\x34\n\ttool_type\x18\x03 \x01(\tB\x1f\xe2\x41\x01\x01\xfa\x41\x18\n\x16smoothcore.v1/ToolTypeH\x00\x12\x19\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x42\x06\n\x04itemB\x0e\n\x0c_tool_number\"\x88\x04\n\x07ToolSet\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08revision\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x64isplay_name\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12.\n\x04kind\x18\x08 \x01(\x0e\x32\x1a.smoothcore.v1.ToolSetKindB\x04\xe2\x41\x01\x02\x12\x33\n\x07members\x18\t \x03(\x0b\x32\x1c.smoothcore.v1.ToolSetMemberB\x04\xe2\x41\x01\x01\x12\x43\n\x0c\x65xternal_ids\x18\n \x03(\x0b\x32\'.smoothcore.v1.ToolSet.ExternalIdsEntryB\x04\xe2\x41\x01\x01\x1a\x32\n\x10\x45xternalIdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:B\xea\x41?\n\x15smoothcore.v1/ToolSet\x12\x13toolSets/{tool_set}*\x08toolSets2\x07toolSet*u\n\x0bToolSetKind\x12\x1d\n\x19TOOL_SET_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15TOOL_SET_KIND_LIBRARY\x10\x01\x12\x15\n\x11TOOL_SET_KIND_KIT\x10\x02\x12\x15\n\x11TOOL_SET_KIND_JOB\x10\x03\x42T\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLSETMEMBER'].fields_by_name['tool_number']._serialized_options = b'\342A\001\001'
   _globals['_TOOLSETMEMBER'].fields_by_name['tool']._loaded_options = None
   _globals['_TOOLSETMEMBER'].fields_by_name['tool']._serialized_options = b'\342A\001\001\372A\024\n\022smoothcore.v1/Tool'
+  _globals['_TOOLSETMEMBER'].fields_by_name['tool_type']._loaded_options = None
+  _globals['_TOOLSETMEMBER'].fields_by_name['tool_type']._serialized_options = b'\342A\001\001\372A\030\n\026smoothcore.v1/ToolType'
   _globals['_TOOLSETMEMBER'].fields_by_name['description']._loaded_options = None
   _globals['_TOOLSETMEMBER'].fields_by_name['description']._serialized_options = b'\342A\001\001'
   _globals['_TOOLSET_EXTERNALIDSENTRY']._loaded_options = None
@@ -65,12 +67,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLSET'].fields_by_name['external_ids']._serialized_options = b'\342A\001\001'
   _globals['_TOOLSET']._loaded_options = None
   _globals['_TOOLSET']._serialized_options = b'\352A?\n\025smoothcore.v1/ToolSet\022\023toolSets/{tool_set}*\010toolSets2\007toolSet'
-  _globals['_TOOLSETKIND']._serialized_start=809
-  _globals['_TOOLSETKIND']._serialized_end=926
+  _globals['_TOOLSETKIND']._serialized_start=863
+  _globals['_TOOLSETKIND']._serialized_end=980
   _globals['_TOOLSETMEMBER']._serialized_start=141
-  _globals['_TOOLSETMEMBER']._serialized_end=284
-  _globals['_TOOLSET']._serialized_start=287
-  _globals['_TOOLSET']._serialized_end=807
-  _globals['_TOOLSET_EXTERNALIDSENTRY']._serialized_start=689
-  _globals['_TOOLSET_EXTERNALIDSENTRY']._serialized_end=739
+  _globals['_TOOLSETMEMBER']._serialized_end=338
+  _globals['_TOOLSET']._serialized_start=341
+  _globals['_TOOLSET']._serialized_end=861
+  _globals['_TOOLSET_EXTERNALIDSENTRY']._serialized_start=743
+  _globals['_TOOLSET_EXTERNALIDSENTRY']._serialized_end=793
 # @@protoc_insertion_point(module_scope)

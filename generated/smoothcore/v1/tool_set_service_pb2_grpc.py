@@ -114,7 +114,8 @@ class ToolSetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateToolSet(self, request, context):
-        """Changes the fields of a tool set that the mask names.
+        """Changes the fields of a tool set that the mask names. Where active jobs rest on it, readiness is
+        computed again in the same change set.
         Returns: NOT_FOUND if there is no such set, or a member that is written does not exist
         (ResourceInfo names it); ABORTED if the etag is not the current one (read, decide, retry);
         ALREADY_EXISTS if another set has one of the external ids (EXTERNAL_ID_TAKEN);
@@ -125,8 +126,9 @@ class ToolSetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteToolSet(self, request, context):
-        """Deletes a tool set.
-        Returns: NOT_FOUND; ABORTED if the etag is not the current one.
+        """Deletes a tool set. Planned jobs may name it still: they are never READY.
+        Returns: NOT_FOUND; ABORTED if the etag is not the current one; FAILED_PRECONDITION while an
+        active job rests on it (RESOURCE_IN_USE, names the job: end that first).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

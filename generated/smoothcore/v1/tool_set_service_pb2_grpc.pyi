@@ -59,15 +59,17 @@ class ToolSetServiceStub:
     ListToolSets: _grpc.UnaryUnaryMultiCallable[_tool_set_service_pb2.ListToolSetsRequest, _tool_set_service_pb2.ListToolSetsResponse]
     """Lists the tool sets by id."""
     UpdateToolSet: _grpc.UnaryUnaryMultiCallable[_tool_set_service_pb2.UpdateToolSetRequest, _tool_set_pb2.ToolSet]
-    """Changes the fields of a tool set that the mask names.
+    """Changes the fields of a tool set that the mask names. Where active jobs rest on it, readiness is
+    computed again in the same change set.
     Returns: NOT_FOUND if there is no such set, or a member that is written does not exist
     (ResourceInfo names it); ABORTED if the etag is not the current one (read, decide, retry);
     ALREADY_EXISTS if another set has one of the external ids (EXTERNAL_ID_TAKEN);
     INVALID_ARGUMENT as CreateToolSet, also where only the kind becomes JOB.
     """
     DeleteToolSet: _grpc.UnaryUnaryMultiCallable[_tool_set_service_pb2.DeleteToolSetRequest, _tool_set_service_pb2.DeleteToolSetResponse]
-    """Deletes a tool set.
-    Returns: NOT_FOUND; ABORTED if the etag is not the current one.
+    """Deletes a tool set. Planned jobs may name it still: they are never READY.
+    Returns: NOT_FOUND; ABORTED if the etag is not the current one; FAILED_PRECONDITION while an
+    active job rests on it (RESOURCE_IN_USE, names the job: end that first).
     """
 
 @_typing.type_check_only
@@ -100,15 +102,17 @@ class ToolSetServiceAsyncStub(ToolSetServiceStub):
     ListToolSets: _aio.UnaryUnaryMultiCallable[_tool_set_service_pb2.ListToolSetsRequest, _tool_set_service_pb2.ListToolSetsResponse]  # type: ignore[assignment]
     """Lists the tool sets by id."""
     UpdateToolSet: _aio.UnaryUnaryMultiCallable[_tool_set_service_pb2.UpdateToolSetRequest, _tool_set_pb2.ToolSet]  # type: ignore[assignment]
-    """Changes the fields of a tool set that the mask names.
+    """Changes the fields of a tool set that the mask names. Where active jobs rest on it, readiness is
+    computed again in the same change set.
     Returns: NOT_FOUND if there is no such set, or a member that is written does not exist
     (ResourceInfo names it); ABORTED if the etag is not the current one (read, decide, retry);
     ALREADY_EXISTS if another set has one of the external ids (EXTERNAL_ID_TAKEN);
     INVALID_ARGUMENT as CreateToolSet, also where only the kind becomes JOB.
     """
     DeleteToolSet: _aio.UnaryUnaryMultiCallable[_tool_set_service_pb2.DeleteToolSetRequest, _tool_set_service_pb2.DeleteToolSetResponse]  # type: ignore[assignment]
-    """Deletes a tool set.
-    Returns: NOT_FOUND; ABORTED if the etag is not the current one.
+    """Deletes a tool set. Planned jobs may name it still: they are never READY.
+    Returns: NOT_FOUND; ABORTED if the etag is not the current one; FAILED_PRECONDITION while an
+    active job rests on it (RESOURCE_IN_USE, names the job: end that first).
     """
 
 class ToolSetServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -162,7 +166,8 @@ class ToolSetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tool_set_service_pb2.UpdateToolSetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tool_set_pb2.ToolSet, _abc.Awaitable[_tool_set_pb2.ToolSet]]:
-        """Changes the fields of a tool set that the mask names.
+        """Changes the fields of a tool set that the mask names. Where active jobs rest on it, readiness is
+        computed again in the same change set.
         Returns: NOT_FOUND if there is no such set, or a member that is written does not exist
         (ResourceInfo names it); ABORTED if the etag is not the current one (read, decide, retry);
         ALREADY_EXISTS if another set has one of the external ids (EXTERNAL_ID_TAKEN);
@@ -175,8 +180,9 @@ class ToolSetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tool_set_service_pb2.DeleteToolSetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tool_set_service_pb2.DeleteToolSetResponse, _abc.Awaitable[_tool_set_service_pb2.DeleteToolSetResponse]]:
-        """Deletes a tool set.
-        Returns: NOT_FOUND; ABORTED if the etag is not the current one.
+        """Deletes a tool set. Planned jobs may name it still: they are never READY.
+        Returns: NOT_FOUND; ABORTED if the etag is not the current one; FAILED_PRECONDITION while an
+        active job rests on it (RESOURCE_IN_USE, names the job: end that first).
         """
 
 def add_ToolSetServiceServicer_to_server(servicer: ToolSetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -193,6 +193,78 @@ class VerifyProgramResponse(_message.Message):
 Global___VerifyProgramResponse: _TypeAlias = VerifyProgramResponse  # noqa: Y015
 
 @_typing.final
+class VerifyToolSetRequest(_message.Message):
+    """Request of VerifyToolSet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOL_SET_FIELD_NUMBER: _builtins.int
+    MACHINE_FIELD_NUMBER: _builtins.int
+    tool_set: _builtins.str
+    """Name of the tool set, e.g. "toolSets/job-7"."""
+    machine: _builtins.str
+    """Name of the machine, e.g. "machines/mill-1"."""
+    def __init__(
+        self,
+        *,
+        tool_set: _builtins.str = ...,
+        machine: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["machine", b"machine", "tool_set", b"tool_set"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyToolSetRequest: _TypeAlias = VerifyToolSetRequest  # noqa: Y015
+
+@_typing.final
+class VerifyToolSetResponse(_message.Message):
+    """Reply of VerifyToolSet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    VERIFY_TIME_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    VALID_FOR_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The newest revision that the report knows of."""
+    @_builtins.property
+    def report(self) -> _verification_report_pb2.VerificationReport:
+        """The report."""
+
+    @_builtins.property
+    def verify_time(self) -> _timestamp_pb2.Timestamp:
+        """When the report was made."""
+
+    @_builtins.property
+    def valid_until(self) -> _timestamp_pb2.Timestamp:
+        """Until when it may be relied on, by the server's clock."""
+
+    @_builtins.property
+    def valid_for(self) -> _duration_pb2.Duration:
+        """The same as a span from now, for clients whose clock is wrong."""
+
+    def __init__(
+        self,
+        *,
+        report: _verification_report_pb2.VerificationReport | None = ...,
+        revision: _builtins.int = ...,
+        verify_time: _timestamp_pb2.Timestamp | None = ...,
+        valid_until: _timestamp_pb2.Timestamp | None = ...,
+        valid_for: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report", "valid_for", b"valid_for", "valid_until", b"valid_until", "verify_time", b"verify_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["report", b"report", "revision", b"revision", "valid_for", b"valid_for", "valid_until", b"valid_until", "verify_time", b"verify_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyToolSetResponse: _TypeAlias = VerifyToolSetResponse  # noqa: Y015
+
+@_typing.final
 class GetReadinessRequest(_message.Message):
     """Request of GetReadiness."""
 

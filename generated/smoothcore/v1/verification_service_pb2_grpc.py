@@ -47,6 +47,11 @@ class VerificationServiceStub:
                 request_serializer=smoothcore_dot_v1_dot_verification__service__pb2.VerifyProgramRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_verification__service__pb2.VerifyProgramResponse.FromString,
                 _registered_method=True)
+        self.VerifyToolSet = channel.unary_unary(
+                '/smoothcore.v1.VerificationService/VerifyToolSet',
+                request_serializer=smoothcore_dot_v1_dot_verification__service__pb2.VerifyToolSetRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_verification__service__pb2.VerifyToolSetResponse.FromString,
+                _registered_method=True)
         self.GetReadiness = channel.unary_unary(
                 '/smoothcore.v1.VerificationService/GetReadiness',
                 request_serializer=smoothcore_dot_v1_dot_verification__service__pb2.GetReadinessRequest.SerializeToString,
@@ -76,6 +81,17 @@ class VerificationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyToolSet(self, request, context):
+        """Verifies a tool set of any kind against the stored table of a machine, without a program: are the
+        tools there that the set puts on numbers? Changes nothing. A number that stands for several
+        tools, as in most libraries, is a DUPLICATE_CLAIM. It needs no permission to read sets, as
+        VerifyProgram needs none to read programs.
+        Returns: NOT_FOUND if the tool set or the machine does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetReadiness(self, request, context):
         """Reads the standing verdict on a machine and its active job, in one call fit for a PLC.
         Returns: NOT_FOUND if there is no such machine; FAILED_PRECONDITION with NO_ACTIVE_JOB if the
@@ -93,6 +109,11 @@ def add_VerificationServiceServicer_to_server(servicer, server):
                     servicer.VerifyProgram,
                     request_deserializer=smoothcore_dot_v1_dot_verification__service__pb2.VerifyProgramRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_verification__service__pb2.VerifyProgramResponse.SerializeToString,
+            ),
+            'VerifyToolSet': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyToolSet,
+                    request_deserializer=smoothcore_dot_v1_dot_verification__service__pb2.VerifyToolSetRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_verification__service__pb2.VerifyToolSetResponse.SerializeToString,
             ),
             'GetReadiness': grpc.unary_unary_rpc_method_handler(
                     servicer.GetReadiness,
@@ -135,6 +156,33 @@ class VerificationService:
             '/smoothcore.v1.VerificationService/VerifyProgram',
             smoothcore_dot_v1_dot_verification__service__pb2.VerifyProgramRequest.SerializeToString,
             smoothcore_dot_v1_dot_verification__service__pb2.VerifyProgramResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyToolSet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.VerificationService/VerifyToolSet',
+            smoothcore_dot_v1_dot_verification__service__pb2.VerifyToolSetRequest.SerializeToString,
+            smoothcore_dot_v1_dot_verification__service__pb2.VerifyToolSetResponse.FromString,
             options,
             channel_credentials,
             insecure,

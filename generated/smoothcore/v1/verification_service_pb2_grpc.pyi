@@ -48,6 +48,13 @@ class VerificationServiceStub:
     (ProgramService.PinProgramTools).
     Returns: NOT_FOUND if the program or the machine does not exist.
     """
+    VerifyToolSet: _grpc.UnaryUnaryMultiCallable[_verification_service_pb2.VerifyToolSetRequest, _verification_service_pb2.VerifyToolSetResponse]
+    """Verifies a tool set of any kind against the stored table of a machine, without a program: are the
+    tools there that the set puts on numbers? Changes nothing. A number that stands for several
+    tools, as in most libraries, is a DUPLICATE_CLAIM. It needs no permission to read sets, as
+    VerifyProgram needs none to read programs.
+    Returns: NOT_FOUND if the tool set or the machine does not exist.
+    """
     GetReadiness: _grpc.UnaryUnaryMultiCallable[_verification_service_pb2.GetReadinessRequest, _verification_service_pb2.GetReadinessResponse]
     """Reads the standing verdict on a machine and its active job, in one call fit for a PLC.
     Returns: NOT_FOUND if there is no such machine; FAILED_PRECONDITION with NO_ACTIVE_JOB if the
@@ -74,6 +81,13 @@ class VerificationServiceAsyncStub(VerificationServiceStub):
     table of a machine, what was pinned there for this very content counts, stored or inline
     (ProgramService.PinProgramTools).
     Returns: NOT_FOUND if the program or the machine does not exist.
+    """
+    VerifyToolSet: _aio.UnaryUnaryMultiCallable[_verification_service_pb2.VerifyToolSetRequest, _verification_service_pb2.VerifyToolSetResponse]  # type: ignore[assignment]
+    """Verifies a tool set of any kind against the stored table of a machine, without a program: are the
+    tools there that the set puts on numbers? Changes nothing. A number that stands for several
+    tools, as in most libraries, is a DUPLICATE_CLAIM. It needs no permission to read sets, as
+    VerifyProgram needs none to read programs.
+    Returns: NOT_FOUND if the tool set or the machine does not exist.
     """
     GetReadiness: _aio.UnaryUnaryMultiCallable[_verification_service_pb2.GetReadinessRequest, _verification_service_pb2.GetReadinessResponse]  # type: ignore[assignment]
     """Reads the standing verdict on a machine and its active job, in one call fit for a PLC.
@@ -104,6 +118,19 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         table of a machine, what was pinned there for this very content counts, stored or inline
         (ProgramService.PinProgramTools).
         Returns: NOT_FOUND if the program or the machine does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyToolSet(
+        self,
+        request: _verification_service_pb2.VerifyToolSetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_verification_service_pb2.VerifyToolSetResponse, _abc.Awaitable[_verification_service_pb2.VerifyToolSetResponse]]:
+        """Verifies a tool set of any kind against the stored table of a machine, without a program: are the
+        tools there that the set puts on numbers? Changes nothing. A number that stands for several
+        tools, as in most libraries, is a DUPLICATE_CLAIM. It needs no permission to read sets, as
+        VerifyProgram needs none to read programs.
+        Returns: NOT_FOUND if the tool set or the machine does not exist.
         """
 
     @_abc_1.abstractmethod

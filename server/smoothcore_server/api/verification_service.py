@@ -12,8 +12,8 @@ from smoothcore_server.api.service import Service
 from smoothcore_server.app.call import caller
 from smoothcore_server.app.parsing import PARSER
 from smoothcore_server.app.programs import read_program, refuse_binary
-from smoothcore_server.app.readiness import VALID_FOR, get_readiness, valid_until
-from smoothcore_server.app.verification import InlineTable, verify_stored
+from smoothcore_server.app.readiness import get_readiness, report_valid_until, valid_until
+from smoothcore_server.app.verification import InlineTable, verify_stored, verify_tool_set
 from smoothcore_server.domain.errors import invalid_field
 from smoothcore_server.domain.machine import DiameterMeaning, ToolChange
 from smoothcore_server.domain.program import Program
@@ -46,8 +46,7 @@ class VerificationApi(Service, VerificationServiceServicer):
                 program=program.to_message(found),
             )
             if stored_table:
-                limit = reader.now + VALID_FOR
-                until = min(limit, max(report.stale_at, reader.now)) if report.stale_at else limit
+                until = report_valid_until(report, reader.now)
                 response.revision = reader.head.revision
                 response.valid_until.FromDatetime(until)
                 response.valid_for.FromTimedelta(until - reader.now)
@@ -57,6 +56,26 @@ class VerificationApi(Service, VerificationServiceServicer):
         if isinstance(table, InlineTable):
             response.table_problems.extend(tool_table.problem_messages(table.parsed))
         return response
+
+    async def VerifyToolSet(
+        self, request: verification_service_pb2.VerifyToolSetRequest, context: Any
+    ) -> verification_service_pb2.VerifyToolSetResponse:
+        set_id, machine_id = names.last_id(request.tool_set), names.last_id(request.machine)
+        sees = caller().may_see_machine
+
+        def query(reader: Reader) -> verification_service_pb2.VerifyToolSetResponse:
+            report = verify_tool_set(reader, set_id, machine_id, sees)
+            causes = reader.headers(verification.cause_revisions(report))
+            until = report_valid_until(report, reader.now)
+            return verification_service_pb2.VerifyToolSetResponse(
+                report=verification.report_message(report, causes),
+                revision=reader.head.revision,
+                verify_time=timestamp(reader.now),
+                valid_until=timestamp(until),
+                valid_for=duration(until - reader.now),
+            )
+
+        return await self.read(query)
 
     async def GetReadiness(
         self, request: verification_service_pb2.GetReadinessRequest, context: Any

@@ -1,4 +1,4 @@
-"""Jobs: which program a machine runs."""
+"""Jobs: which program a machine runs, and with which tools."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from smoothcore_server.store.transaction import Reader, Transaction, new_id
 
 
 def create_job(tx: Transaction, job: Job) -> Job:
-    """Plan a program on a machine; an empty id is chosen here."""
+    """Plan a program, a tool set, or both on a machine; an empty id is chosen here."""
     tx.machines.get(job.machine_id)
-    tx.programs.get(job.program_id)
+    if job.program_id:
+        tx.programs.get(job.program_id)
+    if job.tool_set_id:
+        tx.tool_sets.get(job.tool_set_id)
     return tx.jobs.insert(dataclasses.replace(job, id=job.id or new_id()))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import datetime, timedelta
 
-from smoothcore_server.app.claim_facts import facts_of, nobody_sees
+from smoothcore_server.app.claim_facts import claimants, facts_of, nobody_sees
 from smoothcore_server.app.jobs import active_job
 from smoothcore_server.app.table_facts import bound_of_types
 from smoothcore_server.domain.binding import Binding, BindingState
@@ -14,7 +14,7 @@ from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
 from smoothcore_server.domain.job import Job
 from smoothcore_server.domain.machine import Machine
 from smoothcore_server.domain.readiness import Readiness, ReadinessState
-from smoothcore_server.domain.verification import ProgramFacts, Report, ReportCode, TableFacts
+from smoothcore_server.domain.verification import Report, ReportCode
 from smoothcore_server.domain.verify import verify
 from smoothcore_server.store.transaction import Reader, Transaction
 
@@ -31,8 +31,8 @@ _FACTS = frozenset(
     }
 )
 """Of the machine itself."""
-_CLAIMED = frozenset({ResourceType.TOOL, ResourceType.TOOL_TYPE})
-"""What a program can name, and what that is judged by."""
+_CLAIMED = frozenset({ResourceType.TOOL, ResourceType.TOOL_TYPE, ResourceType.TOOL_SET})
+"""What a program or a set can name, and sets themselves."""
 
 
 def refresh(tx: Transaction) -> None:
@@ -71,7 +71,7 @@ def _machines_of_changed_tools(tx: Transaction) -> set[str]:
 
 
 def _changed_sources(tx: Transaction) -> set[str]:
-    """The names of tools and types that changed, or of tools that are now in another place."""
+    """The names of what changed and can be claimed, and of tools that are in another place now."""
     changed = {change.name for change in tx.changes if change.type in _CLAIMED}
     return changed | {each.tool_name for each in tx.written if isinstance(each, Binding)}
 
@@ -99,29 +99,22 @@ def _without_job(tx: Transaction, machine: Machine) -> Readiness:
 
 
 def _judge(tx: Transaction, machine: Machine, job: Job) -> Readiness:
-    program = tx.programs.get(job.program_id)
-    claims, table = facts_of(tx, machine, program, nobody_sees)
-    tx.readiness_sources.replace(machine.id, _sources(claims, table))
-    report = verify(claims, table, tx.now)
+    wanted = claimants(tx, job.program_id, job.tool_set_id)
+    facts = facts_of(tx, machine, wanted, nobody_sees)
+    tx.readiness_sources.replace(machine.id, facts.sources)
+    report = verify(facts.claims, facts.table, tx.now)
     stale = any(finding.code is ReportCode.TABLE_STALE for finding in report.findings)
     return Readiness(
         machine_id=machine.id,
         state=ReadinessState.READY if report.ready else ReadinessState.NOT_READY,
         job_id=job.id,
-        program_id=program.id,
-        program_display_name=program.display_name,
+        program_id=wanted.program.id if wanted.program else "",
+        program_display_name=wanted.program.display_name if wanted.program else "",
+        tool_set_id=wanted.tool_set_id,
         report=report,
         # Once stale, nothing more can happen by time alone.
         stale_at=None if stale else report.stale_at,
     )
-
-
-def _sources(claims: ProgramFacts, table: TableFacts) -> set[str]:
-    """The names of what is claimed, bound on the machine or not, and of its types."""
-    claimed = set(claims.pinned_tools.values())
-    known = (table.tools[tool_id] for tool_id in claimed if tool_id in table.tools)
-    types = {f"toolTypes/{tool.tool_type_id}" for tool in known if tool.tool_type_id}
-    return types | {f"tools/{tool_id}" for tool_id in claimed}
 
 
 def _lasting(readiness: Readiness) -> Readiness:
@@ -159,13 +152,22 @@ def get_readiness(reader: Reader, machine_id: str) -> Readiness:
 
 
 def _overtaken(reader: Reader, machine: Machine, readiness: Readiness) -> Readiness:
-    program = reader.programs.get(readiness.program_id)
-    claims, table = facts_of(reader, machine, program, nobody_sees)
-    report = verify(claims, table, reader.now)
+    wanted = claimants(reader, readiness.program_id, readiness.tool_set_id)
+    facts = facts_of(reader, machine, wanted, nobody_sees)
+    report = verify(facts.claims, facts.table, reader.now)
     return dataclasses.replace(readiness, state=ReadinessState.NOT_READY, report=report)
 
 
 def valid_until(readiness: Readiness, now: datetime) -> datetime:
-    """Until when an answer may be relied on."""
+    """Until when a standing verdict may be relied on."""
+    return _valid_until(readiness.stale_at, now)
+
+
+def report_valid_until(report: Report, now: datetime) -> datetime:
+    """Until when a report on a stored table may be relied on."""
+    return _valid_until(report.stale_at, now)
+
+
+def _valid_until(stale_at: datetime | None, now: datetime) -> datetime:
     limit = now + VALID_FOR
-    return limit if readiness.stale_at is None else min(limit, max(readiness.stale_at, now))
+    return limit if stale_at is None else min(limit, max(stale_at, now))

@@ -68,9 +68,11 @@ def tools_of(
     return {tool.id: tool for tool in found}
 
 
-def tool_types_of(reader: Reader, tools: Collection[Tool]) -> dict[str, ToolType]:
-    """The types of tools by id."""
-    ids = sorted({tool.tool_type_id for tool in tools} - {""})
+def tool_types_of(
+    reader: Reader, tools: Collection[Tool], also: Collection[str] = ()
+) -> dict[str, ToolType]:
+    """The types of tools, and others that exist, by id."""
+    ids = sorted(({tool.tool_type_id for tool in tools} | set(also)) - {""})
     found = reader.tool_types.where(reader.tool_types.c.id.in_(ids)) if ids else []
     return {tool_type.id: tool_type for tool_type in found}
 

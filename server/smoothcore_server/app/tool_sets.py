@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from smoothcore_server.app import field_mask
+from smoothcore_server.app.jobs import active_job
 from smoothcore_server.domain.errors import (
     ErrorReason,
+    FailedPreconditionError,
     FieldViolation,
     InvalidArgumentError,
     PermissionDeniedError,
@@ -40,9 +42,19 @@ def update_tool_set(
 
 
 def delete_tool_set(tx: Transaction, tool_set_id: str, etag: str, caller: Principal) -> None:
-    """Delete a tool set."""
+    """Delete a tool set that no active job rests on."""
     _refuse_bound_to_machines(caller)
-    tx.tool_sets.delete(tx.tool_sets.get(tool_set_id), etag)
+    tool_set = tx.tool_sets.get(tool_set_id)
+    for machine_id in sorted(tx.readiness_sources.machines_of([tool_set.name])):
+        job = active_job(tx, machine_id)
+        if job is not None:
+            raise FailedPreconditionError(
+                ErrorReason.RESOURCE_IN_USE,
+                f"{tool_set.name} is what the active {job.name} rests on; end that first",
+                resource=tool_set.name,
+                metadata={"by": job.name},
+            )
+    tx.tool_sets.delete(tool_set, etag)
 
 
 def _refuse_bound_to_machines(caller: Principal) -> None:
@@ -77,12 +89,9 @@ def _refuse_repeated_claims(tool_set: ToolSet) -> None:
 
 def _refuse_unknown_members(reader: Reader, tool_set: ToolSet) -> None:
     """Raise NotFoundError for the first member that does not exist."""
-    known = _existing(reader, (member.tool_id for member in tool_set.members))
+    tools = reader.tools.where(reader.tools.c.id.in_(tool_set.tool_ids))
+    types = reader.tool_types.where(reader.tool_types.c.id.in_(tool_set.tool_type_ids))
+    known = {tool.name for tool in tools} | {each.name for each in types}
     for member in tool_set.members:
-        if member.tool_id not in known:
+        if member.item_name not in known:
             raise not_found(member.item_name)
-
-
-def _existing(reader: Reader, tool_ids: Iterable[str]) -> set[str]:
-    c = reader.tools.c
-    return {tool.id for tool in reader.tools.where(c.id.in_(sorted(set(tool_ids))))}

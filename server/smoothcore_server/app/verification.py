@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smoothcore_server.app.claim_facts import Sees, facts_of
+from smoothcore_server.app.claim_facts import Claimants, Sees, facts_of
 from smoothcore_server.domain.length import LengthUnit
 from smoothcore_server.domain.machine import (
     Assurance,
@@ -68,7 +68,14 @@ def verify_stored(
     if isinstance(program, str):
         program = reader.programs.get(program)
     if isinstance(table, InlineTable):
-        claims, facts = ProgramFacts(program.contents), inline_facts(table)
-    else:
-        claims, facts = facts_of(reader, reader.machines.get(table), program, sees)
-    return verify(claims, facts, reader.now), program
+        claims = ProgramFacts(program.contents)
+        return verify(claims, inline_facts(table), reader.now), program
+    facts = facts_of(reader, reader.machines.get(table), Claimants(program), sees)
+    return verify(facts.claims, facts.table, reader.now), program
+
+
+def verify_tool_set(reader: Reader, tool_set_id: str, machine_id: str, sees: Sees) -> Report:
+    """Verify a tool set by itself against a stored table; raises NotFoundError."""
+    tool_set, machine = reader.tool_sets.get(tool_set_id), reader.machines.get(machine_id)
+    facts = facts_of(reader, machine, Claimants(None, tool_set.id, tool_set), sees)
+    return verify(facts.claims, facts.table, reader.now)

@@ -1,4 +1,4 @@
-"""Jobs: a program on a machine."""
+"""Jobs: a program, a tool set, or both on a machine."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ class JobState(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A program that is to run, runs or has run on a machine."""
+    """A program that is to run, runs or has run on a machine, or the tools it needs there."""
 
     id: str
     machine_id: str
-    program_id: str
+    program_id: str | None = None
+    """At least one of program and tool set is there."""
     display_name: str = ""
     state: JobState = JobState.PLANNED
     activate_time: datetime | None = None
     end_time: datetime | None = None
+    tool_set_id: str | None = None
     meta: Meta = field(default=Meta(), compare=False)
 
     @property

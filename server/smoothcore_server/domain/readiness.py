@@ -31,6 +31,7 @@ class Readiness:
     program_id: str = ""
     program_display_name: str = ""
     report: Report = NO_JOB_REPORT
+    tool_set_id: str = ""
     stale_at: datetime | None = None
     """When passing time alone makes it TABLE_STALE; None when nothing can."""
     meta: Meta = field(default=Meta(), compare=False)

@@ -50,6 +50,16 @@ class ToolSet:
         """The resource name."""
         return f"toolSets/{self.id}"
 
+    @property
+    def tool_ids(self) -> set[str]:
+        """The tools among its members."""
+        return {member.tool_id for member in self.members if member.tool_id}
+
+    @property
+    def tool_type_ids(self) -> set[str]:
+        """The tool types among its members."""
+        return {member.tool_type_id for member in self.members if member.tool_type_id}
+
     def repeated_claims(self) -> list[int]:
         """The places of members that claim the number of an earlier one for something else."""
         first: dict[int, str] = {}

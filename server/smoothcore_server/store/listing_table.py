@@ -210,6 +210,7 @@ def _job(j: Table) -> dict[str, Field]:
         **_common("machines/{}/jobs/{}", j, "machine_id", "id"),
         "display_name": text(j.c.display_name),
         "program": name("programs/{}", j.c.program_id),
+        "tool_set": name("toolSets/{}", j.c.tool_set_id),
         "state": choice(j.c.state, job.JobState),
         "activate_time": moment(j.c.activate_time),
         "end_time": moment(j.c.end_time),

@@ -334,11 +334,13 @@ job = Table(
     _key("machine_id"),
     _key("id"),
     *_meta(),
-    _text("program_id"),
+    # A job that is a tool set alone has no program.
+    Column("program_id", Text),
     _text("display_name"),
     _text("state"),
     Column("activate_time", UtcDateTime),
     Column("end_time", UtcDateTime),
+    Column("tool_set_id", Text),
     ForeignKeyConstraint(
         ["organization_id", "machine_id"], ["machine.organization_id", "machine.id"]
     ),
@@ -365,6 +367,7 @@ readiness = Table(
     _text("job_id"),
     _text("program_id"),
     _text("program_display_name"),
+    Column("tool_set_id", Text, nullable=False, server_default=text("''")),
     Column("report", JSON, nullable=False),
     Column("stale_at", UtcDateTime),
     ForeignKeyConstraint(

@@ -122,7 +122,6 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.InlineProgram.content": Rule(
         max_bytes=3 * MIB, too_many_bytes="send it with ProgramService.UploadProgram"
     ),
-    "smoothcore.v1.Job.program": Rule(reference="smoothcore.v1/Program"),
     "smoothcore.v1.ListChangesRequest.after_revision": _FROM_ZERO,
     "smoothcore.v1.ListChangesRequest.resource_name": Rule(any_resource=True),
     "smoothcore.v1.Machine.staleness_limit": Rule(minimum=1, maximum=366 * DAY_S),
@@ -261,6 +260,12 @@ def _reason_unless_available(message: Any) -> Iterator[Problem]:
         yield "reason", "required unless the condition is AVAILABLE: say why"
 
 
+def _program_or_tool_set(message: Any) -> Iterator[Problem]:
+    if not message.program and not message.tool_set:
+        yield "program", "required unless tool_set is set: a job is a program, a tool set, or both"
+        yield "tool_set", "required unless program is set: a job is a program, a tool set, or both"
+
+
 def _unit_of_inline_table(message: Any) -> Iterator[Problem]:
     if not message.file.length_unit:
         yield (
@@ -292,6 +297,7 @@ MESSAGES: dict[str, MessageRule] = {
     "smoothcore.v1.GetResourceAtRequest": MessageRule(oneofs=("at",)),
     "smoothcore.v1.InlineTable": MessageRule(cross=(_unit_of_inline_table,)),
     "smoothcore.v1.MoveToolRequest": MessageRule(cross=(_entry_of_parent,)),
+    "smoothcore.v1.Job": MessageRule(cross=(_program_or_tool_set,)),
     "smoothcore.v1.PushToolTableRequest": MessageRule(oneofs=("table",)),
     "smoothcore.v1.SetToolConditionRequest": MessageRule(cross=(_reason_unless_available,)),
     "smoothcore.v1.ToolSetMember": MessageRule(oneofs=("item",)),

@@ -21,10 +21,11 @@ def to_message(job: domain.Job) -> job_pb2.Job:
         create_time=timestamp(meta.create_time),
         update_time=timestamp(meta.update_time),
         display_name=job.display_name,
-        program=f"programs/{job.program_id}",
+        program=f"programs/{job.program_id}" if job.program_id else "",
         state=STATE.value(job.state),
         activate_time=timestamp(job.activate_time),
         end_time=timestamp(job.end_time),
+        tool_set=f"toolSets/{job.tool_set_id}" if job.tool_set_id else "",
     )
 
 
@@ -33,6 +34,7 @@ def from_message(message: job_pb2.Job, machine_id: str, job_id: str) -> domain.J
     return domain.Job(
         id=job_id,
         machine_id=machine_id,
-        program_id=names.last_id(message.program),
+        program_id=names.last_id(message.program) or None,
         display_name=message.display_name,
+        tool_set_id=names.last_id(message.tool_set) or None,
     )

@@ -31,7 +31,7 @@ def to_message(tool_set: domain.ToolSet) -> tool_set_pb2.ToolSet:
 def _member(member: domain.ToolSetMember) -> tool_set_pb2.ToolSetMember:
     return tool_set_pb2.ToolSetMember(
         tool_number=member.tool_number,
-        tool=member.item_name,
+        **{"tool" if member.tool_id else "tool_type": member.item_name},
         description=member.description,
     )
 
@@ -52,5 +52,6 @@ def _member_from(message: tool_set_pb2.ToolSetMember) -> domain.ToolSetMember:
     return domain.ToolSetMember(
         tool_number=message.tool_number if message.HasField("tool_number") else None,
         tool_id=names.last_id(message.tool),
+        tool_type_id=names.last_id(message.tool_type),
         description=message.description,
     )

@@ -123,4 +123,5 @@ def readiness_message(
         program=f"programs/{readiness.program_id}" if readiness.program_id else "",
         program_display_name=readiness.program_display_name,
         report=report_message(readiness.report, causes),
+        tool_set=f"toolSets/{readiness.tool_set_id}" if readiness.tool_set_id else "",
     )
