@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from smoothcore.v1 import change_service_pb2, change_service_pb2_grpc
+from smoothcore.v1.change_service_pb2 import SnapshotItem, SnapshotItems
 from smoothcore.v1.change_set_pb2 import ChangeSet
 from smoothcore.v1.change_set_pb2 import ResourceType as Type
 from tests.support.smooth import Caller
@@ -30,9 +31,13 @@ class Follower:
         types: Sequence[Type.ValueType] = (),
         parent: str = "",
         token: str = "",
+        snapshot: bool = False,
         cut_in_the_middle: bool = False,
     ) -> None:
         """``cut_in_the_middle``: cut the stream when the first part of a change set has come."""
+        self.items: dict[str, SnapshotItem] = {}
+        """Of the snapshot, by name."""
+        self.snapshot_revision = -1
         self.messages: list[Response] = []
         self.change_sets: list[ChangeSet] = []
         """Whole ones, parts joined."""
@@ -47,7 +52,9 @@ class Follower:
         self._partial: ChangeSet | None = None
         self._news = asyncio.Event()
         self._call = caller.changes.WatchChanges(
-            change_service_pb2.WatchChangesRequest(types=types, parent=parent, resume_token=token)
+            change_service_pb2.WatchChangesRequest(
+                types=types, parent=parent, resume_token=token, snapshot_first=snapshot
+            )
         )
         self._task = asyncio.create_task(self._run())
 
@@ -62,7 +69,7 @@ class Follower:
         return [change.name for each in self.change_sets for change in each.changes]
 
     async def opened(self) -> Follower:
-        """Wait for the progress that comes right after opening."""
+        """Wait for the progress that comes right after opening, or the end of the snapshot."""
         await self._wait(lambda: self.first_revision >= 0)
         return self
 
@@ -123,7 +130,12 @@ class Follower:
     def _accept(self, message: Response) -> None:
         assert message.resume_token, "each message has a token"
         self.messages.append(message)
-        if message.WhichOneof("message") == "progress":
+        kind = message.WhichOneof("message")
+        if kind == "snapshot_items":
+            self._collect(message.snapshot_items)
+        elif kind == "snapshot_end":
+            self._complete(message.snapshot_end.revision)
+        elif kind == "progress":
             assert self._partial is None, "progress came within a change set"
             revision = message.progress.revision
             assert revision >= self.revision, "progress fell back"
@@ -131,11 +143,24 @@ class Follower:
             if self.first_revision < 0:
                 self.first_revision = revision
         else:
-            assert self.first_revision >= 0, "the first message is progress"
+            assert self.first_revision >= 0, "progress or a whole snapshot comes first"
             assert message.changes.change_sets, "a message of changes carries some"
             for part in message.changes.change_sets:
                 self._join(part)
         self.token = message.resume_token
+
+    def _collect(self, part: SnapshotItems) -> None:
+        assert self.first_revision < 0, "a snapshot came behind its end, or behind progress"
+        assert self.snapshot_revision in (-1, part.revision), "two snapshots in one"
+        self.snapshot_revision = part.revision
+        for item in part.items:
+            assert item.name not in self.items, "a resource came twice in a snapshot"
+            self.items[item.name] = item
+
+    def _complete(self, revision: int) -> None:
+        assert self.first_revision < 0, "a snapshot ended twice, or behind progress"
+        assert self.snapshot_revision in (-1, revision), "another snapshot ended"
+        self.snapshot_revision = self.first_revision = self.revision = revision
 
     def _join(self, part: ChangeSet) -> None:
         assert part.changes, "a change set without changes in view was sent"
@@ -212,7 +237,9 @@ async def following(caller: Caller, **view: Any) -> AsyncIterator[Follower]:
 
 
 @asynccontextmanager
-async def stuck_watch(caller: Caller, token: str = "") -> AsyncIterator[Any]:
+async def stuck_watch(
+    caller: Caller, token: str = "", *, snapshot: bool = False
+) -> AsyncIterator[Any]:
     """A watch whose first message was read, and then nothing more: the server's writes to it stop
     as soon as the small window of its connection is full."""
     options = [
@@ -223,7 +250,7 @@ async def stuck_watch(caller: Caller, token: str = "") -> AsyncIterator[Any]:
     async with grpc.aio.insecure_channel(caller.address, options=options) as channel:
         stub = change_service_pb2_grpc.ChangeServiceStub(channel)
         call: Any = stub.WatchChanges(
-            change_service_pb2.WatchChangesRequest(resume_token=token),
+            change_service_pb2.WatchChangesRequest(resume_token=token, snapshot_first=snapshot),
             metadata=(("authorization", f"Bearer {caller.token}"),),
         )
         await call.read()

@@ -14,7 +14,14 @@ from smoothcore_server.domain.errors import (
     InvalidArgumentError,
     SmoothCoreError,
 )
-from smoothcore_server.feed.tokens import ANY_FILTER, Position, ResumeTokens, filter_hash
+from smoothcore_server.feed.tokens import (
+    ANY_FILTER,
+    Bookmark,
+    Cursor,
+    Position,
+    ResumeTokens,
+    filter_hash,
+)
 
 KEY = b"k" * 32
 TOKENS = ResumeTokens(KEY, "timeline-1")
@@ -25,13 +32,25 @@ positions = st.builds(
 
 
 @given(positions, st.text(min_size=1, max_size=30), st.binary(min_size=8, max_size=8))
+def test_a_token_within_a_snapshot_gives_its_place_back(
+    position: Position, where: str, view: bytes
+) -> None:
+    for cursor in (Cursor(), Cursor("TOOL", "tools/t1"), Cursor("TOOL", "\x7f")):
+        token = TOKENS.make(where, position, view, cursor)
+        assert TOKENS.read(where, token, view) == Bookmark(position, cursor)
+        for end in (-1, -2, -5):
+            with pytest.raises(InvalidArgumentError):
+                TOKENS.read(where, token[:end], view)
+
+
+@given(positions, st.text(min_size=1, max_size=30), st.binary(min_size=8, max_size=8))
 def test_a_token_gives_its_position_back(position: Position, where: str, view: bytes) -> None:
-    assert TOKENS.read(where, TOKENS.make(where, position, view), view) == position
+    assert TOKENS.read(where, TOKENS.make(where, position, view), view) == Bookmark(position)
 
 
 @given(positions, st.binary(min_size=8, max_size=8))
 def test_a_token_of_a_list_goes_on_with_any_filter(position: Position, view: bytes) -> None:
-    assert TOKENS.read("default", TOKENS.make("default", position), view) == position
+    assert TOKENS.read("default", TOKENS.make("default", position), view) == Bookmark(position)
 
 
 @given(st.binary(max_size=200) | st.text().map(lambda text: text.encode()))

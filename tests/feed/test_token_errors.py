@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from smoothcore.v1.change_set_pb2 import RESOURCE_TYPE_JOB, RESOURCE_TYPE_TOOL
+from smoothcore.v1.change_set_pb2 import (
+    RESOURCE_TYPE_JOB,
+    RESOURCE_TYPE_TOOL,
+    RESOURCE_TYPE_TOOL_TYPE,
+)
 from smoothcore_server.api import watch
 from smoothcore_server.feed.tokens import Position, ResumeTokens
 from smoothcore_server.store import instance
@@ -229,4 +233,4 @@ async def test_a_token_made_with_other_permissions_is_foreign(
         assert reason(await refusal(server_on_each.caller(secret), token=token)) == FOREIGN
     # What counts is what is seen, not who sees it.
     await follow(server_on_each.caller(same), token=token)
-    await follow(admin, token=token, types=[RESOURCE_TYPE_TOOL])
+    await follow(admin, token=token, types=[RESOURCE_TYPE_TOOL, RESOURCE_TYPE_TOOL_TYPE])

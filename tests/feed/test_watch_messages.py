@@ -16,7 +16,7 @@ from smoothcore_server.api.watch_messages import Made, WatchMessages, split
 from smoothcore_server.app.visibility import View
 from smoothcore_server.domain.change import Change, ChangeSet, ResourceType
 from smoothcore_server.feed.ring import size_of
-from smoothcore_server.feed.tokens import Position, ResumeTokens
+from smoothcore_server.feed.tokens import Bookmark, Position, ResumeTokens
 from tests.feed.facts import ORGANIZATION, chain, change_set, tool_change
 
 TOKENS = ResumeTokens(b"k" * 32, "timeline")
@@ -64,7 +64,8 @@ def test_messages_hold_every_change_once_in_order_and_only_whole_change_sets_mov
     open_revision, last = 0, ZERO
     for made in messages.of(ORGANIZATION, TOOLS, ZERO, found).messages:
         message, behind = parsed(made)
-        assert TOKENS.read(ORGANIZATION, message.resume_token, TOOLS.hash) == behind
+        bookmark = TOKENS.read(ORGANIZATION, message.resume_token, TOOLS.hash)
+        assert bookmark == Bookmark(behind)
         for part in message.changes.change_sets:
             assert open_revision in (0, part.revision), "another change set came in between"
             open_revision = part.revision if part.more else 0

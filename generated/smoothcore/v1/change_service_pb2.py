@@ -31,7 +31,7 @@ from smoothcore.v1 import access_pb2 as smoothcore_dot_v1_dot_access__pb2
 from smoothcore.v1 import change_set_pb2 as smoothcore_dot_v1_dot_change__set__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"smoothcore/v1/change_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1esmoothcore/v1/change_set.proto\"\x93\x01\n\x13WatchChangesRequest\x12\x30\n\x05types\x18\x01 \x03(\x0e\x32\x1b.smoothcore.v1.ResourceTypeB\x04\xe2\x41\x01\x01\x12.\n\x06parent\x18\x02 \x01(\tB\x1e\xe2\x41\x01\x01\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x1a\n\x0cresume_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"!\n\rWatchProgress\x12\x10\n\x08revision\x18\x01 \x01(\x03\";\n\nChangeSets\x12-\n\x0b\x63hange_sets\x18\x01 \x03(\x0b\x32\x18.smoothcore.v1.ChangeSet\"\x97\x01\n\x14WatchChangesResponse\x12,\n\x07\x63hanges\x18\x01 \x01(\x0b\x32\x19.smoothcore.v1.ChangeSetsH\x00\x12\x30\n\x08progress\x18\x02 \x01(\x0b\x32\x1c.smoothcore.v1.WatchProgressH\x00\x12\x14\n\x0cresume_token\x18\x03 \x01(\tB\t\n\x07message\"\x86\x02\n\x12ListChangesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x30\n\x05types\x18\x03 \x03(\x0e\x32\x1b.smoothcore.v1.ResourceTypeB\x04\xe2\x41\x01\x01\x12.\n\x06parent\x18\x04 \x01(\tB\x1e\xe2\x41\x01\x01\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12!\n\rresource_name\x18\x05 \x01(\tB\n\xe2\x41\x01\x01\xfa\x41\x03\n\x01*\x12\x1c\n\x0e\x61\x66ter_revision\x18\x06 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cnewest_first\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x01\"s\n\x13ListChangesResponse\x12-\n\x0b\x63hange_sets\x18\x01 \x03(\x0b\x32\x18.smoothcore.v1.ChangeSet\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x82\x01\n\x14GetResourceAtRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xfa\x41\x03\n\x01*\x12\x18\n\x08revision\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01H\x00\x12\x30\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01H\x00\x42\x04\n\x02\x61t\"\xed\x01\n\x15GetResourceAtResponse\x12&\n\x08resource\x18\x01 \x01(\x0b\x32\x14.google.protobuf.Any\x12)\n\x04type\x18\x02 \x01(\x0e\x32\x1b.smoothcore.v1.ResourceType\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\x08\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x0e\n\x06method\x18\x07 \x01(\t\x12\x15\n\rread_revision\x18\x08 \x01(\x03\x32\xff\x02\n\rChangeService\x12z\n\x0cWatchChanges\x12\".smoothcore.v1.WatchChangesRequest\x1a#.smoothcore.v1.WatchChangesResponse\"\x1f\xa2\xbb\x18\x02 \x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/changes:watch0\x01\x12o\n\x0bListChanges\x12!.smoothcore.v1.ListChangesRequest\x1a\".smoothcore.v1.ListChangesResponse\"\x19\xa2\xbb\x18\x02 \x01\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/changes\x12\x80\x01\n\rGetResourceAt\x12#.smoothcore.v1.GetResourceAtRequest\x1a$.smoothcore.v1.GetResourceAtResponse\"$\xa2\xbb\x18\x02 \x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/changes:resourceAtBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"smoothcore/v1/change_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/access.proto\x1a\x1esmoothcore/v1/change_set.proto\"\xb1\x01\n\x13WatchChangesRequest\x12\x30\n\x05types\x18\x01 \x03(\x0e\x32\x1b.smoothcore.v1.ResourceTypeB\x04\xe2\x41\x01\x01\x12.\n\x06parent\x18\x02 \x01(\tB\x1e\xe2\x41\x01\x01\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12\x1a\n\x0cresume_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1c\n\x0esnapshot_first\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\"!\n\rWatchProgress\x12\x10\n\x08revision\x18\x01 \x01(\x03\";\n\nChangeSets\x12-\n\x0b\x63hange_sets\x18\x01 \x03(\x0b\x32\x18.smoothcore.v1.ChangeSet\"\x80\x01\n\x0cSnapshotItem\x12)\n\x04type\x18\x01 \x01(\x0e\x32\x1b.smoothcore.v1.ResourceType\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07machine\x18\x03 \x01(\t\x12&\n\x08resource\x18\x04 \x01(\x0b\x32\x14.google.protobuf.Any\"M\n\rSnapshotItems\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.smoothcore.v1.SnapshotItem\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x1f\n\x0bSnapshotEnd\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\x83\x02\n\x14WatchChangesResponse\x12,\n\x07\x63hanges\x18\x01 \x01(\x0b\x32\x19.smoothcore.v1.ChangeSetsH\x00\x12\x30\n\x08progress\x18\x02 \x01(\x0b\x32\x1c.smoothcore.v1.WatchProgressH\x00\x12\x36\n\x0esnapshot_items\x18\x04 \x01(\x0b\x32\x1c.smoothcore.v1.SnapshotItemsH\x00\x12\x32\n\x0csnapshot_end\x18\x05 \x01(\x0b\x32\x1a.smoothcore.v1.SnapshotEndH\x00\x12\x14\n\x0cresume_token\x18\x03 \x01(\tB\t\n\x07message\"\x86\x02\n\x12ListChangesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x30\n\x05types\x18\x03 \x03(\x0e\x32\x1b.smoothcore.v1.ResourceTypeB\x04\xe2\x41\x01\x01\x12.\n\x06parent\x18\x04 \x01(\tB\x1e\xe2\x41\x01\x01\xfa\x41\x17\n\x15smoothcore.v1/Machine\x12!\n\rresource_name\x18\x05 \x01(\tB\n\xe2\x41\x01\x01\xfa\x41\x03\n\x01*\x12\x1c\n\x0e\x61\x66ter_revision\x18\x06 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cnewest_first\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x01\"s\n\x13ListChangesResponse\x12-\n\x0b\x63hange_sets\x18\x01 \x03(\x0b\x32\x18.smoothcore.v1.ChangeSet\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\x82\x01\n\x14GetResourceAtRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xe2\x41\x01\x02\xfa\x41\x03\n\x01*\x12\x18\n\x08revision\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01H\x00\x12\x30\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01H\x00\x42\x04\n\x02\x61t\"\xed\x01\n\x15GetResourceAtResponse\x12&\n\x08resource\x18\x01 \x01(\x0b\x32\x14.google.protobuf.Any\x12)\n\x04type\x18\x02 \x01(\x0e\x32\x1b.smoothcore.v1.ResourceType\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\x08\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x0e\n\x06method\x18\x07 \x01(\t\x12\x15\n\rread_revision\x18\x08 \x01(\x03\x32\xff\x02\n\rChangeService\x12z\n\x0cWatchChanges\x12\".smoothcore.v1.WatchChangesRequest\x1a#.smoothcore.v1.WatchChangesResponse\"\x1f\xa2\xbb\x18\x02 \x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/changes:watch0\x01\x12o\n\x0bListChanges\x12!.smoothcore.v1.ListChangesRequest\x1a\".smoothcore.v1.ListChangesResponse\"\x19\xa2\xbb\x18\x02 \x01\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/changes\x12\x80\x01\n\rGetResourceAt\x12#.smoothcore.v1.GetResourceAtRequest\x1a$.smoothcore.v1.GetResourceAtResponse\"$\xa2\xbb\x18\x02 \x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/changes:resourceAtBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,6 +45,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHCHANGESREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\001\372A\027\n\025smoothcore.v1/Machine'
   _globals['_WATCHCHANGESREQUEST'].fields_by_name['resume_token']._loaded_options = None
   _globals['_WATCHCHANGESREQUEST'].fields_by_name['resume_token']._serialized_options = b'\342A\001\001'
+  _globals['_WATCHCHANGESREQUEST'].fields_by_name['snapshot_first']._loaded_options = None
+  _globals['_WATCHCHANGESREQUEST'].fields_by_name['snapshot_first']._serialized_options = b'\342A\001\001'
   _globals['_LISTCHANGESREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTCHANGESREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTCHANGESREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -72,21 +74,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGESERVICE'].methods_by_name['GetResourceAt']._loaded_options = None
   _globals['_CHANGESERVICE'].methods_by_name['GetResourceAt']._serialized_options = b'\242\273\030\002 \001\202\323\344\223\002\030\022\026/v1/changes:resourceAt'
   _globals['_WATCHCHANGESREQUEST']._serialized_start=264
-  _globals['_WATCHCHANGESREQUEST']._serialized_end=411
-  _globals['_WATCHPROGRESS']._serialized_start=413
-  _globals['_WATCHPROGRESS']._serialized_end=446
-  _globals['_CHANGESETS']._serialized_start=448
-  _globals['_CHANGESETS']._serialized_end=507
-  _globals['_WATCHCHANGESRESPONSE']._serialized_start=510
-  _globals['_WATCHCHANGESRESPONSE']._serialized_end=661
-  _globals['_LISTCHANGESREQUEST']._serialized_start=664
-  _globals['_LISTCHANGESREQUEST']._serialized_end=926
-  _globals['_LISTCHANGESRESPONSE']._serialized_start=928
-  _globals['_LISTCHANGESRESPONSE']._serialized_end=1043
-  _globals['_GETRESOURCEATREQUEST']._serialized_start=1046
-  _globals['_GETRESOURCEATREQUEST']._serialized_end=1176
-  _globals['_GETRESOURCEATRESPONSE']._serialized_start=1179
-  _globals['_GETRESOURCEATRESPONSE']._serialized_end=1416
-  _globals['_CHANGESERVICE']._serialized_start=1419
-  _globals['_CHANGESERVICE']._serialized_end=1802
+  _globals['_WATCHCHANGESREQUEST']._serialized_end=441
+  _globals['_WATCHPROGRESS']._serialized_start=443
+  _globals['_WATCHPROGRESS']._serialized_end=476
+  _globals['_CHANGESETS']._serialized_start=478
+  _globals['_CHANGESETS']._serialized_end=537
+  _globals['_SNAPSHOTITEM']._serialized_start=540
+  _globals['_SNAPSHOTITEM']._serialized_end=668
+  _globals['_SNAPSHOTITEMS']._serialized_start=670
+  _globals['_SNAPSHOTITEMS']._serialized_end=747
+  _globals['_SNAPSHOTEND']._serialized_start=749
+  _globals['_SNAPSHOTEND']._serialized_end=780
+  _globals['_WATCHCHANGESRESPONSE']._serialized_start=783
+  _globals['_WATCHCHANGESRESPONSE']._serialized_end=1042
+  _globals['_LISTCHANGESREQUEST']._serialized_start=1045
+  _globals['_LISTCHANGESREQUEST']._serialized_end=1307
+  _globals['_LISTCHANGESRESPONSE']._serialized_start=1309
+  _globals['_LISTCHANGESRESPONSE']._serialized_end=1424
+  _globals['_GETRESOURCEATREQUEST']._serialized_start=1427
+  _globals['_GETRESOURCEATREQUEST']._serialized_end=1557
+  _globals['_GETRESOURCEATRESPONSE']._serialized_start=1560
+  _globals['_GETRESOURCEATRESPONSE']._serialized_end=1797
+  _globals['_CHANGESERVICE']._serialized_start=1800
+  _globals['_CHANGESERVICE']._serialized_end=2183
 # @@protoc_insertion_point(module_scope)

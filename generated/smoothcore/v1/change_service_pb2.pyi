@@ -30,11 +30,16 @@ class WatchChangesRequest(_message.Message):
     TYPES_FIELD_NUMBER: _builtins.int
     PARENT_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIRST_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """Only changes of this machine and what belongs to it, e.g. "machines/mill-1"; empty: all."""
     resume_token: _builtins.str
     """Go on behind this position: a resume_token of a message or of a List with the same types and
     parent, or of any List. Empty: start with what is committed from now on.
+    """
+    snapshot_first: _builtins.bool
+    """Whether to begin with a snapshot of what there is. Only without a resume_token: one that was
+    received within a snapshot says by itself that the rest of it is still to come.
     """
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_change_set_pb2.ResourceType.ValueType]:
@@ -46,10 +51,11 @@ class WatchChangesRequest(_message.Message):
         types: _abc.Iterable[_change_set_pb2.ResourceType.ValueType] | None = ...,
         parent: _builtins.str = ...,
         resume_token: _builtins.str = ...,
+        snapshot_first: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "resume_token", b"resume_token", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "resume_token", b"resume_token", "snapshot_first", b"snapshot_first", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -102,6 +108,96 @@ class ChangeSets(_message.Message):
 Global___ChangeSets: _TypeAlias = ChangeSets  # noqa: Y015
 
 @_typing.final
+class SnapshotItem(_message.Message):
+    """A resource as it was at the revision of a snapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    MACHINE_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    type: _change_set_pb2.ResourceType.ValueType
+    """The type of the resource."""
+    name: _builtins.str
+    """The name of the resource."""
+    machine: _builtins.str
+    """The machine it belongs to, e.g. "machines/mill-1"; empty for what belongs to none."""
+    @_builtins.property
+    def resource(self) -> _any_pb2.Any:
+        """The resource, as the change log keeps it: a time that is refreshed without a change
+        (ToolTableEntry.read_time) is that of the change.
+        """
+
+    def __init__(
+        self,
+        *,
+        type: _change_set_pb2.ResourceType.ValueType = ...,
+        name: _builtins.str = ...,
+        machine: _builtins.str = ...,
+        resource: _any_pb2.Any | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["machine", b"machine", "name", b"name", "resource", b"resource", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotItem: _TypeAlias = SnapshotItem  # noqa: Y015
+
+@_typing.final
+class SnapshotItems(_message.Message):
+    """A part of a snapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the snapshot."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___SnapshotItem]:
+        """The resources, each of the snapshot in one message only. None where there was nothing to send
+        for a while.
+        """
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___SnapshotItem] | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotItems: _TypeAlias = SnapshotItems  # noqa: Y015
+
+@_typing.final
+class SnapshotEnd(_message.Message):
+    """The snapshot is complete: what was not in it was not there, or is not to be seen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the snapshot. Changes behind it follow."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotEnd: _TypeAlias = SnapshotEnd  # noqa: Y015
+
+@_typing.final
 class WatchChangesResponse(_message.Message):
     """A message of WatchChanges."""
 
@@ -109,6 +205,8 @@ class WatchChangesResponse(_message.Message):
 
     CHANGES_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_ITEMS_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_END_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.str
     """Position behind this message; store it once the message is handled. While the last change set
@@ -122,18 +220,28 @@ class WatchChangesResponse(_message.Message):
     def progress(self) -> Global___WatchProgress:
         """Nothing more up to a revision."""
 
+    @_builtins.property
+    def snapshot_items(self) -> Global___SnapshotItems:
+        """A part of the snapshot that was asked for."""
+
+    @_builtins.property
+    def snapshot_end(self) -> Global___SnapshotEnd:
+        """The end of the snapshot."""
+
     def __init__(
         self,
         *,
         changes: Global___ChangeSets | None = ...,
         progress: Global___WatchProgress | None = ...,
+        snapshot_items: Global___SnapshotItems | None = ...,
+        snapshot_end: Global___SnapshotEnd | None = ...,
         resume_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "message", b"message", "progress", b"progress"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "message", b"message", "progress", b"progress", "snapshot_end", b"snapshot_end", "snapshot_items", b"snapshot_items"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "message", b"message", "progress", b"progress", "resume_token", b"resume_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "message", b"message", "progress", b"progress", "resume_token", b"resume_token", "snapshot_end", b"snapshot_end", "snapshot_items", b"snapshot_items"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["changes", "progress"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["changes", "progress", "snapshot_items", "snapshot_end"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 

@@ -81,11 +81,18 @@ class ChangeServiceServicer:
         - bookmarkable: progress messages carry tokens too, right after opening and when idle, also
         when nothing matches; a progress of revision R means that all up to R was sent.
 
+        With snapshot_first the stream begins with all resources that match as they were at one
+        revision, then says so (SnapshotEnd), then goes on with the changes behind that revision: nothing
+        is missed in between and nothing comes twice. A token of the middle of a snapshot goes on in the
+        middle. There is no progress message until the snapshot is complete.
+
         Across reconnects a caller that stores the token after handling a message sees each change at
         least once.
         Returns: UNAVAILABLE with RetryInfo when the server goes away (reconnect with the last token);
-        OUT_OF_RANGE / TOKEN_TOO_OLD (list again, then watch from the list's token);
-        FAILED_PRECONDITION / TOKEN_FOREIGN (the same); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
+        OUT_OF_RANGE / TOKEN_TOO_OLD (watch with snapshot_first, or list again and watch from the list's
+        token); FAILED_PRECONDITION / TOKEN_FOREIGN (the same); UNAUTHENTICATED when the credential has
+        expired or was revoked, also in the middle of a stream (get another, reconnect with the last
+        token); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
         INVALID_ARGUMENT / TOKEN_INVALID (not a token of this server: stop).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

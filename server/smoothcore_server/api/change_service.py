@@ -44,7 +44,7 @@ class ChangeApi(Service, ChangeServiceServicer):
         self, request: change_service_pb2.WatchChangesRequest, context: Any
     ) -> None:
         watch = Watch(self._source, caller(), _view(request), context.write)
-        await watch.run(request.resume_token)
+        await watch.run(request.resume_token, snapshot_first=request.snapshot_first)
 
     async def ListChanges(
         self, request: change_service_pb2.ListChangesRequest, context: Any

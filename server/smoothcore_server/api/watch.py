@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from smoothcore_server.api.watch_messages import WatchMessages, position_behind
+from smoothcore_server.api.watch_snapshot import Snapshot
 from smoothcore_server.app.authenticating import principal_now
 from smoothcore_server.app.visibility import View, check_expiry, check_view
 from smoothcore_server.domain.errors import (
@@ -18,9 +19,15 @@ from smoothcore_server.domain.errors import (
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.feed.ring import Ring
 from smoothcore_server.feed.tailer import Feed
-from smoothcore_server.feed.tokens import OTHER_HISTORY, Position, ResumeTokens, foreign
-from smoothcore_server.store import change_log, failpoints, horizon
-from smoothcore_server.store.change_log import GENESIS
+from smoothcore_server.feed.tokens import (
+    OTHER_HISTORY,
+    Bookmark,
+    Cursor,
+    Position,
+    ResumeTokens,
+    foreign,
+)
+from smoothcore_server.store import failpoints, horizon
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Reader
 
@@ -59,18 +66,22 @@ class Watch:
         self._feed = source.feed
         self._tokens = source.tokens
         self._messages = source.messages
-        self._interval_s = source.settings.progress_interval_s
+        self._settings = source.settings
         self._principal = principal
         self._organization = principal.organization
         self._view = view
         self._write = write
         self._progress_due = 0.0
 
-    async def run(self, resume_token: str) -> None:
+    async def run(self, resume_token: str, *, snapshot_first: bool = False) -> None:
         """Send messages until the call ends; raises what ends it."""
         ring = await self._feed.ring(self._organization)
-        position = await self._start(ring, resume_token)
-        await self._send_progress(position)
+        start = await self._start(ring, resume_token)
+        position, cursor = start.position, Cursor() if snapshot_first else start.cursor
+        if cursor is None:
+            await self._send_progress(position)
+        else:
+            await self._send_snapshot(position, cursor)
         while not self._feed.is_ending:
             if ring.is_closed:
                 ring.raise_if_closed()
@@ -83,6 +94,28 @@ class Watch:
                 await self._send_progress(position)
         await self._send_progress(position)
         raise draining()
+
+    async def _send_snapshot(self, position: Position, cursor: Cursor | None) -> None:
+        """Send what there was at a position, from a cursor on, and that this was all."""
+        snapshot = Snapshot(
+            self._store,
+            self._tokens,
+            self._organization,
+            self._view,
+            position,
+            self._settings.message_bytes,
+            self._check_principal,
+        )
+        self._progress_due = _now() + self._settings.progress_interval_s
+        while cursor is not None:
+            messages, cursor = await snapshot.part(cursor)
+            if not messages and cursor is not None and _now() >= self._progress_due:
+                messages = [snapshot.nothing(cursor)]
+            for raw in messages:
+                if self._feed.is_ending:
+                    raise draining()
+                await self._send(raw)
+        await self._send(snapshot.end())
 
     async def _catch_up(self, ring: Ring, position: Position) -> Position:
         """Send what is in view of the next change sets; gives the position behind them all."""
@@ -105,7 +138,7 @@ class Watch:
     async def _send(self, raw: bytes) -> None:
         failpoints.hit("before_stream_write")
         await self._write(raw)
-        self._progress_due = _now() + self._interval_s
+        self._progress_due = _now() + self._settings.progress_interval_s
 
     async def _send_progress(self, position: Position) -> None:
         await self._send(self._messages.progress(self._organization, self._view, position))
@@ -118,12 +151,13 @@ class Watch:
             patience_s = min(patience_s, left.total_seconds())
         return max(patience_s, 0)
 
-    async def _start(self, ring: Ring, resume_token: str) -> Position:
+    async def _start(self, ring: Ring, resume_token: str) -> Bookmark:
         """Where to start: at the head, or behind a token once it is certain that this log is the
         one that it was made of."""
         if not resume_token:
-            return await self._store.read(self._organization, self._head)
-        position = self._tokens.read(self._organization, resume_token, self._view.hash)
+            return Bookmark(await self._store.read(self._organization, self._head))
+        start = self._tokens.read(self._organization, resume_token, self._view.hash)
+        position = start.position
         give_up = _now() + AHEAD_WAIT_S
         while True:
             head, chain = await self._store.read(
@@ -139,7 +173,7 @@ class Watch:
             await ring.wait(max(head, ring.head), give_up - _now())
         if Position.at(position.revision, chain) != position:
             raise foreign(OTHER_HISTORY)
-        return position
+        return start
 
     def _check_principal(self, reader: Reader) -> None:
         """Have the caller's rights be what they are now; raises what ends the watch."""
@@ -156,10 +190,7 @@ class Watch:
         """The head, and the chain hash at a revision; None where there is none."""
         self._check_principal(reader)
         horizon.check_feed(horizon.read(reader.connection, self._organization), revision)
-        if revision == 0:
-            return reader.head.revision, GENESIS
-        header = change_log.headers(reader.connection, self._organization, [revision]).get(revision)
-        return reader.head.revision, header.chain_hash if header else None
+        return reader.head.revision, reader.chain_hash_at(revision)
 
 
 def _now() -> float:

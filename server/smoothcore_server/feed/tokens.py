@@ -22,6 +22,8 @@ from smoothcore_server.domain.errors import (
 )
 
 _VERSION = b"\x01"
+_WITHIN_SNAPSHOT = b"\x02"
+"""The version of a token that ends in how far a snapshot has come."""
 _PART = 8
 _MAC = 16
 _LENGTH = 1 + 16 + 8 + _PART + _PART + _MAC
@@ -44,6 +46,24 @@ class Position:
         return cls(revision, chain_hash[:_PART])
 
 
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a snapshot has been sent: all types before this one, and of this one the names up
+    to this name. Types are ordered by their values."""
+
+    type: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """Where a watch goes on."""
+
+    position: Position
+    cursor: Cursor | None = None
+    """Within the snapshot as of the position; None behind the position."""
+
+
 def filter_hash(*parts: str) -> bytes:
     """A hash of what a watch shows; never that of any filter."""
     text = "\x00".join(parts).encode()
@@ -57,19 +77,26 @@ class ResumeTokens:
         self._key = key
         self._timeline = hashlib.sha256(timeline.encode()).digest()[:16]
 
-    def make(self, organization: str, position: Position, filter_: bytes = ANY_FILTER) -> str:
-        """A token for a position."""
+    def make(
+        self,
+        organization: str,
+        position: Position,
+        filter_: bytes = ANY_FILTER,
+        cursor: Cursor | None = None,
+    ) -> str:
+        """A token for a position, or for a place within the snapshot as of it."""
         body = (
-            _VERSION
+            (_VERSION if cursor is None else _WITHIN_SNAPSHOT)
             + self._timeline
             + position.revision.to_bytes(8, "big")
             + position.chain.ljust(_PART, b"\x00")
             + filter_
+            + (b"" if cursor is None else f"{cursor.type}\x00{cursor.name}".encode())
         )
         return base64.urlsafe_b64encode(body + self._mac(organization, body)).decode()
 
-    def read(self, organization: str, token: str, filter_: bytes) -> Position:
-        """The position of a token.
+    def read(self, organization: str, token: str, filter_: bytes) -> Bookmark:
+        """The place that a token was made for.
 
         Raises InvalidArgumentError for what is no token of ours, FailedPreconditionError for one
         of another timeline or another filter.
@@ -78,10 +105,14 @@ class ResumeTokens:
         timeline, rest = body[1:17], body[17:]
         if timeline != self._timeline:
             raise foreign(OTHER_HISTORY)
-        made_for = rest[8 + _PART :]
+        made_for = rest[8 + _PART : 8 + 2 * _PART]
         if made_for not in (ANY_FILTER, filter_):
             raise foreign("it belongs to another filter, or what you may see has changed")
-        return Position(int.from_bytes(rest[:8], "big"), rest[8 : 8 + _PART])
+        position = Position(int.from_bytes(rest[:8], "big"), rest[8 : 8 + _PART])
+        if body[:1] == _VERSION:
+            return Bookmark(position)
+        resource_type, _, name = rest[8 + 2 * _PART :].decode().partition("\x00")
+        return Bookmark(position, Cursor(resource_type, name))
 
     def _authentic(self, organization: str, token: str) -> bytes:
         try:
@@ -89,7 +120,7 @@ class ResumeTokens:
         except (ValueError, binascii.Error):
             raw = b""
         body, mac = raw[:-_MAC], raw[-_MAC:]
-        if len(raw) != _LENGTH or not hmac.compare_digest(mac, self._mac(organization, body)):
+        if len(raw) < _LENGTH or not hmac.compare_digest(mac, self._mac(organization, body)):
             raise InvalidArgumentError(
                 ErrorReason.TOKEN_INVALID, "resume_token is not a token of this server"
             )

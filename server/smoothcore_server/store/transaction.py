@@ -142,6 +142,13 @@ class Reader:
         """Who made some revisions, and when."""
         return change_log.headers(self.connection, self.organization, sorted(revisions))
 
+    def chain_hash_at(self, revision: int) -> bytes | None:
+        """The chain hash of a revision; None where there is none."""
+        if revision == 0:
+            return change_log.GENESIS
+        header = self.headers({revision}).get(revision)
+        return header.chain_hash if header else None
+
     def of(self, noun: Noun[R]) -> Repository[R]:
         """The resources of a noun."""
         return Repository(self, noun)

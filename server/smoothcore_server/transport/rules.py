@@ -255,6 +255,11 @@ def _batches(plural: str, resource: str) -> dict[str, MessageRule]:
     }
 
 
+def _snapshot_or_token(message: Any) -> Iterator[Problem]:
+    if message.snapshot_first and message.resume_token:
+        yield "resume_token", "leave it empty with snapshot_first: a watch goes on, or begins anew"
+
+
 def _reason_unless_available(message: Any) -> Iterator[Problem]:
     if message.condition != tool_pb2.TOOL_CONDITION_AVAILABLE and not message.reason.strip():
         yield "reason", "required unless the condition is AVAILABLE: say why"
@@ -303,6 +308,7 @@ MESSAGES: dict[str, MessageRule] = {
     "smoothcore.v1.ToolSetMember": MessageRule(oneofs=("item",)),
     "smoothcore.v1.UploadProgramRequest": MessageRule(oneofs=("part",)),
     "smoothcore.v1.VerifyAuditChainRequest": MessageRule(cross=(_from_before_to,)),
+    "smoothcore.v1.WatchChangesRequest": MessageRule(cross=(_snapshot_or_token,)),
     "smoothcore.v1.VerifyProgramRequest": MessageRule(oneofs=("program_source", "table_source")),
 }
 

@@ -104,7 +104,7 @@ def change_message(change: domain.Change) -> change_set_pb2.Change:
         ordinal=change.ordinal,
         type=RESOURCE_TYPE.value(change.type),
         name=change.name,
-        machine=f"machines/{change.machine_id}" if change.machine_id else "",
+        machine=_machine_name(change),
         kind=KIND.value(change.kind),
         before=resource_message(change.type, change.before),
         after=resource_message(change.type, change.after),
@@ -126,6 +126,20 @@ def image_message(
         method=header.method,
         read_revision=read_revision,
     )
+
+
+def snapshot_item(change: domain.Change) -> change_service_pb2.SnapshotItem:
+    """A resource as a change left it."""
+    return change_service_pb2.SnapshotItem(
+        type=RESOURCE_TYPE.value(change.type),
+        name=change.name,
+        machine=_machine_name(change),
+        resource=resource_message(change.type, change.after),
+    )
+
+
+def _machine_name(change: domain.Change) -> str:
+    return f"machines/{change.machine_id}" if change.machine_id else ""
 
 
 def resource_message(resource_type: domain.ResourceType, image: bytes | None) -> AnyMessage | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from pathlib import Path
 
 from smoothcore_server.feed.wakeups.wakeups import Wake, Wakeups
@@ -26,21 +27,32 @@ class SqliteWakeups(Wakeups):
         """The file tells of it by itself."""
 
     async def run(self, wake: Wake) -> None:
-        with contextlib.closing(await asyncio.to_thread(_open, self._path)) as connection:
-            seen = await asyncio.to_thread(_version, connection)
+        with contextlib.closing(await asyncio.to_thread(_File, self._path)) as file:
+            seen = await asyncio.to_thread(file.version)
             while True:
                 await asyncio.sleep(LOOK_S)
-                found = await asyncio.to_thread(_version, connection)
+                found = await asyncio.to_thread(file.version)
                 if found != seen:
                     seen = found
                     wake()
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    return sqlite3.connect(uri, uri=True, check_same_thread=False)
+class _File:
+    """A connection that may be closed while another thread still looks: who is cancelled does not
+    wait for that thread, and SQLite would crash the process."""
 
+    def __init__(self, path: Path) -> None:
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        self._lock = threading.Lock()
 
-def _version(connection: sqlite3.Connection) -> int:
-    found: int = connection.execute("PRAGMA data_version").fetchone()[0]
-    return found
+    def version(self) -> int:
+        """The version of the file; raises sqlite3.ProgrammingError once it is closed."""
+        with self._lock:
+            found: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        return found
+
+    def close(self) -> None:
+        """Close it, behind a look that is under way."""
+        with self._lock:
+            self._connection.close()
