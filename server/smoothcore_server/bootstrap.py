@@ -81,6 +81,7 @@ from smoothcore_server.transport.settings import (
     ServerSettings,
     TlsSettings,
 )
+from smoothcore_server.transport.tls import check_files
 
 DEFAULT_ORGANIZATION = "default"
 OPERATOR = "operator/smoothd"
@@ -195,8 +196,10 @@ class Database:
 class Application:
     """A whole server: started, running, stopped."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, shares_port: bool = False) -> None:
+        """``shares_port``: as a worker, whose supervisor has made sure that the port is ours."""
         self.settings = settings
+        self._shares_port = shares_port
         self.registry = CollectorRegistry()
         self.drain = Drain(DrainSettings(balancer_delay_s=settings.drain_delay_s))
         self.addresses: tuple[str, ...] = ()
@@ -212,8 +215,8 @@ class Application:
         # the event loop up.
         sys.setswitchinterval(0.0005)
         # Before the first start makes a key that would never be shown.
-        serving = server_settings(self.settings)
-        check_addresses(serving, self.settings.metrics_listen)
+        serving = server_settings(self.settings, reuse_port=self._shares_port)
+        check_serving(serving, self.settings.metrics_listen)
         self.database = Database(self.settings)
         self.store = self.database.store
         self.first_start = await self.database.prepare()
@@ -339,7 +342,14 @@ def _service(add: object, servicer: object) -> Service:
     return Service(add, servicer, f"smoothcore.v1.{name}")  # type: ignore[arg-type]
 
 
-def server_settings(settings: Settings) -> ServerSettings:
+def check_serving(serving: ServerSettings, metrics_listen: str = "") -> None:
+    """Raise ListenError or TlsError for what would keep a server from serving."""
+    check_addresses(serving, metrics_listen)
+    if serving.tls is not None:
+        check_files(serving.tls)
+
+
+def server_settings(settings: Settings, *, reuse_port: bool = False) -> ServerSettings:
     """What the transport needs of the settings."""
     tls = None
     if settings.tls_certificate is not None and settings.tls_key is not None:
@@ -352,6 +362,7 @@ def server_settings(settings: Settings) -> ServerSettings:
         listen=tuple(settings.listen),
         insecure_listen=settings.insecure_listen,
         tls=tls,
+        reuse_port=reuse_port,
         public_probes=settings.public_probes,
         reflection=settings.reflection,
         max_receive_bytes=settings.max_message_bytes,

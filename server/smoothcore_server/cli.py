@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +17,7 @@ from smoothcore_server.bootstrap import (
     DEFAULT_ORGANIZATION,
     Application,
     Database,
+    FirstStart,
     database_file_exists,
 )
 from smoothcore_server.config import PREFIX, ConfigError, Settings, load_settings
@@ -26,6 +28,9 @@ from smoothcore_server.store.root_key import RootKeyError
 from smoothcore_server.transport.listen import ListenError
 from smoothcore_server.transport.logging import configure_logging
 from smoothcore_server.transport.tls import TlsError
+from smoothcore_server.workers.supervisor import Supervisor, Tell
+from smoothcore_server.workers.worker import READY, settings_of_worker, work
+from smoothcore_server.workers.worker_process import WorkerError
 
 T = TypeVar("T")
 app = typer.Typer(
@@ -57,6 +62,9 @@ def serve(
     insecure_listen: Annotated[
         bool, typer.Option("--insecure-listen", help="Serve others without TLS.")
     ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the port; PostgreSQL only.")
+    ] = None,
 ) -> None:
     """Serve. On an empty directory this makes a database, an organization and an admin key."""
     settings = load_settings(
@@ -64,15 +72,51 @@ def serve(
         data_dir=data_dir,
         listen=listen or None,
         insecure_listen=insecure_listen or None,
+        workers=workers,
     )
     configure_logging(format=settings.log_format, level=settings.log_level)
-    _run(_serve(settings))
+    if settings.workers == 1:
+        _run(_serve(settings))
+        return
+
+    def command(number: int, addresses: Sequence[str]) -> list[str]:
+        words = [sys.executable, "-m", "smoothcore_server", "worker", str(number)]
+        for option, value in (("--config", config), ("--data-dir", data_dir)):
+            words += [option, str(value)] if value is not None else []
+        for address in addresses:
+            words += ["--listen", address]
+        return words + (["--insecure-listen"] if insecure_listen else [])
+
+    tell = Tell(first_start=partial(_tell_first_start, settings), ready=_tell_ready)
+    sys.exit(_run(Supervisor(settings, command).run(tell)))
+
+
+@app.command("worker", hidden=True)
+def be_worker(
+    number: int,
+    config: Config = None,
+    data_dir: DataDir = None,
+    listen: Annotated[list[str] | None, typer.Option()] = None,
+    insecure_listen: Annotated[bool, typer.Option("--insecure-listen")] = False,
+) -> None:
+    """One of several processes; `smoothd serve --workers` starts it."""
+    settings = load_settings(
+        config, data_dir=data_dir, listen=listen, insecure_listen=insecure_listen or None
+    )
+    configure_logging(format=settings.log_format, level=settings.log_level)
+    _run(work(settings_of_worker(settings, number)))
 
 
 async def _serve(settings: Settings) -> None:
     application = Application(settings)
     await application.start()
-    print(_greeting(application), flush=True)
+    metrics = application.metrics
+    addresses = [f"{metrics.address}:{metrics.port}"] if metrics else []
+    _tell_addresses(application.addresses, addresses)
+    if application.first_start is not None:
+        _tell_first_start(settings, application.addresses[0], application.first_start)
+    # The last line, for scripts that wait for it.
+    print(READY, flush=True)
     _keep_what_is_there()
     await application.run_until_signal()
 
@@ -84,32 +128,35 @@ def _keep_what_is_there() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
-def _greeting(application: Application) -> str:
-    """What the operator sees; the key of a first start is shown here and never again."""
-    address = application.addresses[0]
-    lines = [f"Smooth Core serves on {', '.join(application.addresses)}"]
-    if application.metrics is not None:
-        metrics = application.metrics
-        lines.append(f"metrics: http://{metrics.address}:{metrics.port}/metrics")
-    first = application.first_start
-    if first is not None:
-        plain = "" if application.settings.tls_certificate else "-plaintext "
-        lines += [
-            "",
-            f"First start: made the organization {first.organization!r} and this admin key.",
-            "It is shown once, now:",
-            "",
-            f"  export SMOOTH_API_KEY={first.admin_token}",
-            "",
-            "Try it:",
-            "",
-            f"  smooth --server {address} whoami",
-            f'  grpcurl {plain}-H "authorization: Bearer $SMOOTH_API_KEY" '
-            f"{address} smoothcore.v1.AuthService/WhoAmI",
-            "",
-        ]
-    # The last line, for scripts that wait for it.
-    return "\n".join([*lines, "ready"])
+def _tell_addresses(addresses: Sequence[str], metrics: Sequence[str]) -> None:
+    print(f"Smooth Core serves on {', '.join(addresses)}")
+    for each in metrics:
+        print(f"metrics: http://{each}/metrics")
+
+
+def _tell_ready(addresses: Sequence[str], metrics: Sequence[str]) -> None:
+    _tell_addresses(addresses, metrics)
+    print(READY, flush=True)
+
+
+def _tell_first_start(settings: Settings, address: str, first: FirstStart) -> None:
+    """The key of a first start is shown here and never again."""
+    plain = "" if settings.tls_certificate else "-plaintext "
+    lines = [
+        "",
+        f"First start: made the organization {first.organization!r} and this admin key.",
+        "It is shown once, now:",
+        "",
+        f"  export SMOOTH_API_KEY={first.admin_token}",
+        "",
+        "Try it:",
+        "",
+        f"  smooth --server {address} whoami",
+        f'  grpcurl {plain}-H "authorization: Bearer $SMOOTH_API_KEY" '
+        f"{address} smoothcore.v1.AuthService/WhoAmI",
+        "",
+    ]
+    print("\n".join(lines), flush=True)
 
 
 @app.command()
@@ -259,7 +306,14 @@ def main() -> None:
     """Entry point. An error that the operator can mend is one line on stderr and exit code 2."""
     try:
         app()
-    except (ConfigError, RootKeyError, SealedSecretError, ListenError, TlsError) as error:
+    except (
+        ConfigError,
+        RootKeyError,
+        SealedSecretError,
+        ListenError,
+        TlsError,
+        WorkerError,
+    ) as error:
         print(f"smoothd: {error}", file=sys.stderr)
         sys.exit(2)
     except SmoothCoreError as error:

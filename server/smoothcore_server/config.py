@@ -54,6 +54,13 @@ class Settings(BaseSettings):
         ["127.0.0.1:50051"],
         description="Addresses: host:port, [::1]:port or unix:/path. Port 0 takes any free one.",
     )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Server processes that share the port; more than one needs PostgreSQL. Limits "
+        "and pools are those of each; worker N serves its metrics N ports above metrics_listen.",
+    )
     insecure_listen: bool = Field(
         False, description="Serve an address that others can reach without TLS (behind a proxy)."
     )

@@ -11,6 +11,8 @@ import errno
 import ipaddress
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,6 +111,35 @@ def ensure_free(address: Address) -> None:
             _try_to_bind(address, family, endpoint)
 
 
+@contextmanager
+def reserve(address: Address) -> Iterator[str]:
+    """Keep a TCP port for the workers of this process, who share it; gives the address with its
+    true port. The sockets are bound and never listen, so no connection comes to them.
+
+    Raises ListenError.
+    """
+    port = address.port
+    with ExitStack() as sockets:
+        for family, endpoint in _endpoints(address):
+            kept = sockets.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            _set_v6only(kept, family, endpoint)
+            try:
+                kept.bind((endpoint[0], port))
+            except OSError as error:
+                _raise_for(address, error)
+            port = port or kept.getsockname()[1]
+        yield f"{address.text.rpartition(':')[0]}:{port}"
+
+
+def _set_v6only(
+    socket_: socket.socket, family: socket.AddressFamily, endpoint: tuple[str, int]
+) -> None:
+    """gRPC serves IPv4 too on the IPv6 wildcard."""
+    if family == socket.AF_INET6:
+        socket_.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(endpoint[0] != "::"))
+
+
 def _endpoints(address: Address) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
@@ -122,10 +153,7 @@ def _try_to_bind(address: Address, family: socket.AddressFamily, endpoint: tuple
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             # As gRPC does, or connections that were closed a moment ago would be in the way.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                # gRPC serves IPv4 too on the IPv6 wildcard.
-                v6only = 0 if endpoint[0] == "::" else 1
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
+            _set_v6only(probe, family, endpoint)
             probe.bind(endpoint)
             probe.listen(1)
     except OSError as error:

@@ -78,6 +78,14 @@ class TlsFiles:
         return grpc.ssl_server_certificate_configuration([pair], roots)
 
 
+def check_files(settings: TlsSettings) -> None:
+    """Raise TlsError for files that cannot be served with, before anything is made."""
+    for path in (settings.certificate, settings.key, settings.client_ca):
+        if path is not None and not path.is_file():
+            raise TlsError(f"cannot read {path}: there is no such file")
+    _assert_fit(settings)
+
+
 def _assert_fit(settings: TlsSettings) -> None:
     """gRPC would fail each handshake without a word about the reason."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
