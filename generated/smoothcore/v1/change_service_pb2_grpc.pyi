@@ -59,11 +59,17 @@ class ChangeServiceStub:
 
     Across reconnects a caller that stores the token after handling a message sees each change at
     least once.
+
+    What the caller may see is decided anew when its key, its user or one of their roles changes: a
+    stream that shows what they may see no more ends before anything behind that change is sent.
+    What they may see besides, a new stream shows.
     Returns: UNAVAILABLE with RetryInfo when the server goes away (reconnect with the last token);
     OUT_OF_RANGE / TOKEN_TOO_OLD (watch with snapshot_first, or list again and watch from the list's
     token); FAILED_PRECONDITION / TOKEN_FOREIGN (the same); UNAUTHENTICATED when the credential has
-    expired or was revoked, also in the middle of a stream (get another, reconnect with the last
-    token); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
+    expired or was revoked or its user was disabled, also in the middle of a stream (get another,
+    reconnect with the last token); PERMISSION_DENIED when the right to something that the stream
+    shows is lost, in the middle too (metadata "permission" names it: watch without it, or ask an
+    administrator); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
     INVALID_ARGUMENT / TOKEN_INVALID (not a token of this server: stop).
     """
     ListChanges: _grpc.UnaryUnaryMultiCallable[_change_service_pb2.ListChangesRequest, _change_service_pb2.ListChangesResponse]
@@ -107,11 +113,17 @@ class ChangeServiceAsyncStub(ChangeServiceStub):
 
     Across reconnects a caller that stores the token after handling a message sees each change at
     least once.
+
+    What the caller may see is decided anew when its key, its user or one of their roles changes: a
+    stream that shows what they may see no more ends before anything behind that change is sent.
+    What they may see besides, a new stream shows.
     Returns: UNAVAILABLE with RetryInfo when the server goes away (reconnect with the last token);
     OUT_OF_RANGE / TOKEN_TOO_OLD (watch with snapshot_first, or list again and watch from the list's
     token); FAILED_PRECONDITION / TOKEN_FOREIGN (the same); UNAUTHENTICATED when the credential has
-    expired or was revoked, also in the middle of a stream (get another, reconnect with the last
-    token); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
+    expired or was revoked or its user was disabled, also in the middle of a stream (get another,
+    reconnect with the last token); PERMISSION_DENIED when the right to something that the stream
+    shows is lost, in the middle too (metadata "permission" names it: watch without it, or ask an
+    administrator); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
     INVALID_ARGUMENT / TOKEN_INVALID (not a token of this server: stop).
     """
     ListChanges: _aio.UnaryUnaryMultiCallable[_change_service_pb2.ListChangesRequest, _change_service_pb2.ListChangesResponse]  # type: ignore[assignment]
@@ -158,11 +170,17 @@ class ChangeServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Across reconnects a caller that stores the token after handling a message sees each change at
         least once.
+
+        What the caller may see is decided anew when its key, its user or one of their roles changes: a
+        stream that shows what they may see no more ends before anything behind that change is sent.
+        What they may see besides, a new stream shows.
         Returns: UNAVAILABLE with RetryInfo when the server goes away (reconnect with the last token);
         OUT_OF_RANGE / TOKEN_TOO_OLD (watch with snapshot_first, or list again and watch from the list's
         token); FAILED_PRECONDITION / TOKEN_FOREIGN (the same); UNAUTHENTICATED when the credential has
-        expired or was revoked, also in the middle of a stream (get another, reconnect with the last
-        token); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
+        expired or was revoked or its user was disabled, also in the middle of a stream (get another,
+        reconnect with the last token); PERMISSION_DENIED when the right to something that the stream
+        shows is lost, in the middle too (metadata "permission" names it: watch without it, or ask an
+        administrator); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
         INVALID_ARGUMENT / TOKEN_INVALID (not a token of this server: stop).
         """
 

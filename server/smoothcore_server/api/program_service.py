@@ -10,6 +10,8 @@ from smoothcore.v1.program_service_pb2_grpc import ProgramServiceServicer
 from smoothcore_server.api.messages import names, program_pin
 from smoothcore_server.api.messages import program as message
 from smoothcore_server.api.service import Service
+from smoothcore_server.app.authenticating import refuse_lost
+from smoothcore_server.app.call import caller
 from smoothcore_server.app.parsing import PARSER
 from smoothcore_server.app.program_pins import pin_program_tools, unpin_program_tools
 from smoothcore_server.app.programs import read_program, refuse_binary, store_program
@@ -21,6 +23,7 @@ from smoothcore_server.domain.errors import (
 from smoothcore_server.domain.program import Program
 from smoothcore_server.store import nouns
 from smoothcore_server.store.program_content import compress
+from smoothcore_server.store.transaction import Transaction
 
 MAX_PROGRAM_BYTES = 64 * 2**20
 
@@ -40,10 +43,17 @@ class ProgramApi(Service, ProgramServiceServicer):
         program, compressed = await self.parser.parse(
             lambda: _prepare(content, display_name), size=len(content)
         )
+        uploader = caller()
+
+        def store(tx: Transaction) -> Program:
+            # The upload may have taken minutes since the caller was let in.
+            refuse_lost(tx, uploader, "programs.write")
+            return store_program(tx, program, compressed)
+
         return await self.write(
             program_service_pb2.UploadProgramRequest(),
             program_pb2.Program,
-            lambda tx: store_program(tx, program, compressed),
+            store,
             lambda made, _revision: message.to_message(made),
         )
 

@@ -17,6 +17,7 @@ from smoothcore_server.app.api_keys import (
 )
 from smoothcore_server.app.users import principal_of_user
 from smoothcore_server.domain.errors import UnauthenticatedError
+from smoothcore_server.domain.granting import denied
 from smoothcore_server.domain.principal import ApiKey, Principal
 from smoothcore_server.store import instance
 from smoothcore_server.store.store import Store
@@ -84,6 +85,13 @@ class Authenticator:
             return _Known(until, key, principal_of_key(reader, key))
         except UnauthenticatedError:
             return _Known(until, key, None)
+
+
+def refuse_lost(reader: Reader, principal: Principal, permission: str) -> None:
+    """For a call that took its time: raise UnauthenticatedError or PermissionDeniedError when the
+    caller has lost meanwhile what they were let in for."""
+    if not principal_now(reader, principal).may(permission):
+        raise denied(f"you have lost the permission {permission} meanwhile", permission)
 
 
 def principal_now(reader: Reader, principal: Principal) -> Principal:
