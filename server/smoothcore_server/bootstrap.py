@@ -47,9 +47,13 @@ from smoothcore_server.app.audit import Auditor
 from smoothcore_server.app.authenticating import Authenticator
 from smoothcore_server.app.compaction import CompactionTimer, Compactor
 from smoothcore_server.app.passwords import PasswordHasher
+from smoothcore_server.app.rate_limits import LocalRateLimiter, RateLimiter
+from smoothcore_server.app.redis_scripts import RedisScripts
+from smoothcore_server.app.shared_rate_limits import SharedRateLimiter
 from smoothcore_server.app.staleness import StalenessTimer
 from smoothcore_server.config import Settings
 from smoothcore_server.domain.principal import EVERYTHING, ApiKey
+from smoothcore_server.domain.rate import Rate
 from smoothcore_server.feed.tailer import Feed
 from smoothcore_server.feed.tokens import ResumeTokens
 from smoothcore_server.feed.wakeups.postgres import PostgresWakeups
@@ -232,6 +236,7 @@ class Application:
             registry=self.registry,
             drain=self.drain,
             tracer=_tracer(self.settings),
+            limiter=self._limiter(timeline),
         )
         self.addresses = await self.server.start()
         if self.settings.metrics_listen:
@@ -258,6 +263,15 @@ class Application:
         self.drain.listen_for_signals()
         await self.drain.signalled.wait()
         await self.stop()
+
+    def _limiter(self, timeline: str) -> RateLimiter:
+        """Over all servers that share a Redis, or in this process."""
+        if self.settings.redis_url is None:
+            return LocalRateLimiter()
+        url = self.settings.redis_url.get_secret_value()
+        scripts = RedisScripts(url, f"smoothcore:{timeline}:")
+        self.drain.on_stopped("redis", scripts.close)
+        return SharedRateLimiter(scripts)
 
     def _services(self, keys: Keys, timeline: str) -> list[Service]:
         pages = PageTokens(keys.page_token)
@@ -371,19 +385,30 @@ def server_settings(settings: Settings, *, reuse_port: bool = False) -> ServerSe
     )
 
 
+BURST_S = 4.0
+"""A caller that was quiet may catch up on so much of its rate at once."""
+
+
+def _rate(per_s: float) -> Rate:
+    return Rate(per_s, max(1, round(per_s * BURST_S)))
+
+
 def _limits(settings: Settings) -> Limits:
     usual = Limits()
     return Limits(
+        address_rate=_rate(settings.address_calls_per_s),
         unary=ClassLimits(
             process=settings.max_calls,
             principal=min(usual.unary.principal, settings.max_calls),
             default_deadline_s=settings.default_deadline_s,
             max_deadline_s=settings.max_deadline_s,
+            rate=_rate(settings.calls_per_s),
         ),
         watches=ClassLimits(
             process=settings.max_watches,
             principal=min(usual.watches.principal, settings.max_watches),
             retry_after_s=usual.watches.retry_after_s,
+            rate=_rate(settings.watches_per_s),
         ),
         uploads=ClassLimits(
             process=settings.max_uploads,
@@ -391,6 +416,7 @@ def _limits(settings: Settings) -> Limits:
             default_deadline_s=usual.uploads.default_deadline_s,
             max_deadline_s=usual.uploads.max_deadline_s,
             retry_after_s=usual.uploads.retry_after_s,
+            rate=_rate(settings.uploads_per_s),
         ),
     )
 

@@ -100,6 +100,27 @@ class Settings(BaseSettings):
     max_calls: int = Field(1_024, ge=1, description="Calls in flight in this process.")
     max_watches: int = Field(5_000, ge=1, description="Open watches in this process.")
     max_uploads: int = Field(64, ge=1, description="Uploads in flight in this process.")
+    address_calls_per_s: float = Field(
+        2_000.0,
+        gt=0,
+        description="Calls per second from one address (an IPv6 /64), before anything is known of "
+        "the caller; bursts of four times that. Behind a proxy all callers share one.",
+    )
+    calls_per_s: float = Field(
+        1_000.0,
+        gt=0,
+        description="Unary calls per second with one credential; bursts of four times that.",
+    )
+    watches_per_s: float = Field(
+        250.0,
+        gt=0,
+        description="Watches that one credential may open per second; bursts of four times that.",
+    )
+    uploads_per_s: float = Field(
+        20.0,
+        gt=0,
+        description="Uploads that one credential may begin per second; bursts of four times that.",
+    )
     progress_interval_s: float = Field(
         10.0, gt=0, le=3600, description="A watch without news sends a progress message after it."
     )

@@ -14,6 +14,7 @@ from smoothcore.v1 import (
     change_service_pb2,
     tool_pb2,
 )
+from smoothcore_server.domain.rate import Rate
 from smoothcore_server.transport.settings import ClassLimits, Limits, ServerSettings
 from tests.unit.test_transport_fakes import (
     SECRET,
@@ -21,6 +22,7 @@ from tests.unit.test_transport_fakes import (
     Running,
     bearer,
     detail,
+    drain_of,
     reason,
     refused,
     running,
@@ -164,3 +166,26 @@ async def test_the_place_of_a_cancelled_call_is_free_again() -> None:
         assert counted == 1
         gate.open.set()
         assert await served.get_tool()
+
+
+async def test_a_credential_that_calls_too_often_is_told_when_to_come_back() -> None:
+    unary = ClassLimits(process=9, principal=9, rate=Rate(0.1, 2))
+    async with running(settings=limits(unary=unary)) as served:
+        for _ in range(2):
+            await served.get_tool()
+        error = await refused(served.get_tool())
+        assert (error.code(), reason(error)) == (Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS")
+        assert detail(error, error_details_pb2.RetryInfo).retry_delay.seconds in (9, 10)
+        assert await served.get_tool("sk_reader"), "another is not held up"
+        await drain_of(watch(served))  # Nor is another class of calls.
+
+
+async def test_an_address_that_calls_too_often_is_refused_before_any_key_is_looked_up() -> None:
+    settings = ServerSettings(limits=Limits(address_rate=Rate(0.1, 2)))
+    async with running(settings=settings) as served:
+        await refused(served.get_tool("sk_wrong"))
+        await served.get_tool()
+        for token in ("sk_wrong", "sk_admin"):
+            error = await refused(served.get_tool(token))
+            assert (error.code(), reason(error)) == (Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS")
+            assert detail(error, error_details_pb2.ErrorInfo).metadata["scope"] == "address"

@@ -11,6 +11,7 @@ import grpc
 from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry
 
+from smoothcore_server.app.rate_limits import LocalRateLimiter, RateLimiter
 from smoothcore_server.transport import listen, reflection
 from smoothcore_server.transport.call_metrics import CallMetrics
 from smoothcore_server.transport.drain import Drain
@@ -53,10 +54,12 @@ class GrpcServer:
         drain: Drain | None = None,
         tracer: Tracer | None = None,
         more_access: Mapping[str, Access] | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         """Raises ListenError, TlsError or UndeclaredAccessError for what can be told now.
 
-        ``tracer`` is None where tracing is off. ``more_access`` is for services that no proto file
+        ``limiter`` counts calls; in this process unless given. ``tracer`` is None where tracing is
+        off. ``more_access`` is for services that no proto file
         of ours describes, by ``/service/Method`` or by service.
         """
         self._settings = settings
@@ -72,11 +75,12 @@ class GrpcServer:
         self.drain = drain or Drain()
         self.health = Health(service.name for service in services)
         metrics = CallMetrics(registry)
+        limiter = limiter or LocalRateLimiter()
         layers = (
             Boundary(metrics, tracer),
-            AddressLimits(settings.limits),
+            AddressLimits(settings.limits, limiter),
             Identity(authenticate, {**self._access(more_access or {}), **(more_access or {})}),
-            PrincipalLimits(settings.limits),
+            PrincipalLimits(settings.limits, limiter),
             Validation(Validator()),
             Draining(self.drain),
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from smoothcore_server.domain.rate import Rate
+
 _MIB = 1024 * 1024
 
 
@@ -22,6 +24,8 @@ class ClassLimits:
     """A longer deadline is shortened to this."""
     retry_after_s: float = 1.0
     """What a refused caller is told to wait."""
+    rate: Rate | None = None
+    """How often one credential may begin such a call; None for no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,8 @@ class Limits:
 
     address_calls: int = 2_000
     """Calls of all classes in flight from one address. Behind a proxy all callers share one."""
+    address_rate: Rate | None = None
+    """How often calls may come from one address, before anything is known of the caller."""
     unary: ClassLimits = field(default_factory=lambda: ClassLimits(process=1_024, principal=128))
     watches: ClassLimits = field(
         default_factory=lambda: ClassLimits(process=5_000, principal=500, retry_after_s=5.0)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import unquote
 
+from smoothcore_server.app.rate_limits import RateLimiter
 from smoothcore_server.domain.errors import ErrorReason, ResourceExhaustedError
+from smoothcore_server.domain.rate import Rate
 from smoothcore_server.transport.handlers import Around, Invocation, Proceed
 from smoothcore_server.transport.in_flight import InFlight
 from smoothcore_server.transport.methods import HEALTH, Method
@@ -13,12 +16,14 @@ from smoothcore_server.transport.settings import Limits
 
 
 class AddressLimits:
-    """Bounds the calls that one address has in flight."""
+    """Bounds the calls that one address has in flight, and how often they come."""
 
     name = "address_limits"
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, limiter: RateLimiter) -> None:
         self._in_flight = InFlight(limits.address_calls)
+        self._rate = limits.address_rate
+        self._limiter = limiter
 
     def bind(self, method: Method) -> Around | None:
         """All methods alike, but for the health check: an orchestrator must get its answer."""
@@ -30,6 +35,10 @@ class AddressLimits:
         address = address_of(invocation.context.peer())
         if address is None:
             return await proceed(invocation)
+        if self._rate is not None:
+            wait_s = await self._limiter.wait_s(f"address:{network_of(address)}", self._rate)
+            if wait_s > 0:
+                raise too_often(f"from {address}", "address", self._rate, wait_s)
         if not self._in_flight.enter(address):
             raise ResourceExhaustedError(
                 ErrorReason.TOO_MANY_CALLS,
@@ -42,6 +51,29 @@ class AddressLimits:
             return await proceed(invocation)
         finally:
             self._in_flight.leave(address)
+
+
+def too_often(where: str, scope: str, rate: Rate, wait_s: float) -> ResourceExhaustedError:
+    """The error for a call that comes too early."""
+    return ResourceExhaustedError(
+        ErrorReason.TOO_MANY_CALLS,
+        f"more than {rate.per_s:g} calls per second {where}; wait {wait_s:.3f} s and retry, "
+        "and call less often",
+        metadata={"limit": f"{rate.per_s:g}/s", "scope": scope},
+        retry_after_s=wait_s,
+    )
+
+
+def network_of(address: str) -> str:
+    """What is counted as one caller: an IPv4 address, or the /64 that an IPv6 host has of its
+    own and could take 2^64 addresses from."""
+    try:
+        found = ip_address(address.strip("[]").partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address):
+        return str(found.ipv4_mapped or ip_network((found, 64), strict=False).network_address)
+    return str(found)
 
 
 def address_of(peer: str) -> str | None:

@@ -1,4 +1,4 @@
-"""How much one principal may have in flight, how much the process, and for how long.
+"""How often one principal may call, how much it and the process may have in flight, for how long.
 
 Counted by class of call: idle watches, which grpc's own `maximum_concurrent_rpcs` counts too, must
 not take the places of short calls.
@@ -10,6 +10,7 @@ import asyncio
 from typing import Any
 
 from smoothcore_server.app.call import current_call
+from smoothcore_server.app.rate_limits import RateLimiter
 from smoothcore_server.domain.errors import (
     DeadlineExceededError,
     ErrorReason,
@@ -17,6 +18,7 @@ from smoothcore_server.domain.errors import (
 )
 from smoothcore_server.transport.handlers import Around, Context, Invocation, Proceed
 from smoothcore_server.transport.in_flight import InFlight
+from smoothcore_server.transport.interceptors.address_limits import too_often
 from smoothcore_server.transport.methods import CallClass, Method
 from smoothcore_server.transport.settings import ClassLimits, Limits
 
@@ -28,13 +30,13 @@ class PrincipalLimits:
 
     name = "principal_limits"
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, limiter: RateLimiter) -> None:
         by_class = {
             CallClass.UNARY: limits.unary,
             CallClass.WATCH: limits.watches,
             CallClass.UPLOAD: limits.uploads,
         }
-        self._classes = {kind: _Class(kind, each) for kind, each in by_class.items()}
+        self._classes = {kind: _Class(kind, each, limiter) for kind, each in by_class.items()}
 
     def bind(self, method: Method) -> Around | None:
         """The limits of a method's class; health and reflection have none of their own."""
@@ -45,6 +47,7 @@ class PrincipalLimits:
         bounded = not method.response_streaming
 
         async def around(invocation: Invocation, proceed: Proceed) -> Any:
+            await limited.in_rate()
             places = limited.enter()
             try:
                 if not bounded:
@@ -59,11 +62,22 @@ class PrincipalLimits:
 class _Class:
     """The limits of one class of calls."""
 
-    def __init__(self, kind: CallClass, limits: ClassLimits) -> None:
+    def __init__(self, kind: CallClass, limits: ClassLimits, limiter: RateLimiter) -> None:
         self._kind = kind
+        self._limiter = limiter
         self._limits = limits
         self._process = InFlight(limits.process)
         self._principals = InFlight(limits.principal)
+
+    async def in_rate(self) -> None:
+        """Take one of the caller's rate; raises ResourceExhaustedError where it comes too early."""
+        who, rate = current_call.get().principal, self._limits.rate
+        if who is None or rate is None:
+            return
+        key = f"{self._kind.value}:{who.organization}:{who.name}"
+        wait_s = await self._limiter.wait_s(key, rate)
+        if wait_s > 0:
+            raise too_often(f"({self._kind.value}) with this key", "principal", rate, wait_s)
 
     def enter(self) -> tuple[str, str] | None:
         """Take a place of the process and one of the caller; gives what to hand to `leave`."""

