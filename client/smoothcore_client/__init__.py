@@ -46,7 +46,7 @@ from smoothcore_client._names import (
 from smoothcore_client._paging import Pager
 from smoothcore_client._status import error_from_rpc
 from smoothcore_client._sync import Client, SyncPager, SyncWatch
-from smoothcore_client._watch import Watch, WatchEvent
+from smoothcore_client._watch import Watch, WatchEvent, WatchEventKind
 
 __all__ = [
     "TLS",
@@ -77,6 +77,7 @@ __all__ = [
     "Unimplemented",
     "Watch",
     "WatchEvent",
+    "WatchEventKind",
     "api_key_name",
     "entry_name",
     "error_from_rpc",

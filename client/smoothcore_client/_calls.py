@@ -7,7 +7,7 @@ raises. Instead the stubs are made on a channel whose methods are wrapped here.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ from google.protobuf.message import Message
 from smoothcore_client._status import error_from_rpc
 
 Metadata = Sequence[tuple[str, str | bytes]]
+Credential = Callable[[], str | None]
+"""Gives the credential to call with; None for none. It is asked for every call, and must answer at
+once: renew in the background."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +29,15 @@ class CallDefaults:
 
     target: str
     """Where the calls go; for messages."""
-    metadata: Metadata
-    """What is added to each call, in front of the caller's own."""
+    credential: Credential
+    """Goes with each call, in front of the caller's own metadata."""
     deadline: float | None
     """Seconds after which a unary call gives up."""
+
+    def metadata(self) -> Metadata:
+        """What is added to a call that begins now."""
+        credential = self.credential()
+        return [("authorization", f"Bearer {credential}")] if credential else []
 
 
 class CallingChannel:
@@ -75,7 +83,7 @@ class _Method:
         call = self._method(
             request,
             timeout=self._deadline if timeout is None else timeout,
-            metadata=[*self._defaults.metadata, *(metadata or ())],
+            metadata=[*self._defaults.metadata(), *(metadata or ())],
             **options,
         )
         return _Call(call, self._defaults.target, request_id)

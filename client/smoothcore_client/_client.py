@@ -216,18 +216,38 @@ class AsyncClient(Lists):
         types: Sequence[Word] = (),
         parent: str = "",
         resume_token: str = "",
+        snapshot_first: bool = False,
+        relist: bool = True,
         on_disconnect: Callable[[SmoothCoreError, float], None] | None = None,
     ) -> Watch:
         """Follows the change log: an endless iterator that reconnects by itself.
 
-        The first event is a progress: from there on nothing is missed. Store
+        Without a snapshot the first event is a progress: from there on nothing is missed. Store
         ``event.resume_token`` once an event is handled; a watch that is opened with it goes on
-        behind it. ``Pager.resume_token`` of a list makes list-then-watch without a gap.
+        behind it. To mirror what there is::
+
+            async for event in client.watch(resume_token=stored, snapshot_first=True):
+                if event.kind is WatchEventKind.SNAPSHOT_BEGIN:
+                    seen = set()
+                elif event.kind is WatchEventKind.SNAPSHOT_ITEM:
+                    seen.add(event.item.name)
+                    put(event.item.name, event.item.resource)
+                elif event.kind is WatchEventKind.SNAPSHOT_END:
+                    drop_all_but(seen)
+                elif event.kind is WatchEventKind.CHANGES:
+                    apply(event.change_set)
+                store(event.resume_token)
+
+        Who cannot keep ``seen`` across a restart stores no token between begin and end.
 
         Args:
             types: only changes of these, e.g. "readiness", "tool-table-entry"; all when empty.
             parent: only changes of this machine and what belongs to it.
             resume_token: go on behind this position; when empty, start now.
+            snapshot_first: without a resume_token, begin with all that there is.
+            relist: where the log no longer reaches back to the position, or has become another
+                (a backup was restored), begin anew with a snapshot, told by SNAPSHOT_BEGIN with
+                its ``cause``. When false, TokenTooOld and TokenForeign are raised.
             on_disconnect: called with the error and the seconds until the next attempt.
         """
         request = WatchChangesRequest(
@@ -235,11 +255,20 @@ class AsyncClient(Lists):
             parent=machine_name(parent) if parent else "",
         )
 
-        def connect(position: str) -> object:
+        def connect(position: str, snapshot: bool) -> object:
             request.resume_token = position
+            request.snapshot_first = snapshot
             return self.changes.WatchChanges(request)
 
-        return Watch(connect, resume_token, backoff=self._reconnect, on_disconnect=on_disconnect)
+        return Watch(
+            connect,
+            resume_token,
+            snapshot_first=snapshot_first,
+            relist=relist,
+            credential=self._credential,
+            backoff=self._reconnect,
+            on_disconnect=on_disconnect,
+        )
 
     async def _attach_program(self, request: VerifyProgramRequest, source: Source) -> None:
         content = await read_off_loop(source)

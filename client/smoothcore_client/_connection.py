@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
@@ -20,7 +21,7 @@ from smoothcore.v1.program_service_pb2_grpc import ProgramServiceStub
 from smoothcore.v1.tool_service_pb2_grpc import ToolServiceStub
 from smoothcore.v1.verification_service_pb2_grpc import VerificationServiceStub
 from smoothcore_client._backoff import Backoff
-from smoothcore_client._calls import CallDefaults, CallingChannel
+from smoothcore_client._calls import CallDefaults, CallingChannel, Credential
 from smoothcore_client._channel import TLS, check_transport, open_channel
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Connection:
         self,
         target: str = DEFAULT_TARGET,
         *,
-        api_key: str | None = None,
+        api_key: str | Callable[[], str] | None = None,
         tls: TLS | bool | None = None,
         insecure: bool = False,
         deadline: float | None = DEFAULT_DEADLINE,
@@ -64,8 +65,9 @@ class Connection:
 
         Args:
             target: host and port, or any gRPC target.
-            api_key: the secret of an API key, "sk_..."; when absent, that of the environment
-                variable SMOOTH_API_KEY, if it is set.
+            api_key: the secret of an API key, "sk_...", or a function that gives the credential
+                for each call, where it is renewed now and then (it must answer at once); when
+                absent, that of the environment variable SMOOTH_API_KEY, if it is set.
             tls: True for TLS with the system's authorities, or how to do it; plaintext when absent.
             insecure: send the key in plaintext also to another computer.
             deadline: seconds after which a unary call gives up; None for never.
@@ -82,8 +84,9 @@ class Connection:
         """Where the calls go."""
         self._reconnect = reconnect or Backoff()
         self._grpc_channel = open_channel(target, security)
-        metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
-        defaults = CallDefaults(target, metadata, deadline)
+        key = api_key or None
+        self._credential: Credential = key if callable(key) else lambda: key
+        defaults = CallDefaults(target, self._credential, deadline)
         channel = cast("grpc.aio.Channel", CallingChannel(self._grpc_channel, defaults))
         self.auth: AuthServiceAsyncStub = AuthServiceStub(channel)
         self.identity: IdentityServiceAsyncStub = IdentityServiceStub(channel)

@@ -157,7 +157,7 @@ class Client:
         self,
         target: str = DEFAULT_TARGET,
         *,
-        api_key: str | None = None,
+        api_key: str | Callable[[], str] | None = None,
         tls: TLS | bool | None = None,
         insecure: bool = False,
         deadline: float | None = DEFAULT_DEADLINE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -14,10 +15,18 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from smoothcore.v1.change_service_pb2 import WatchChangesResponse
+from smoothcore.v1.change_service_pb2 import SnapshotItem, WatchChangesResponse
 from smoothcore.v1.change_set_pb2 import ChangeSet
 from smoothcore_client._backoff import Backoff
-from smoothcore_client._errors import ResourceExhausted, SmoothCoreError, Unavailable
+from smoothcore_client._calls import Credential
+from smoothcore_client._errors import (
+    ResourceExhausted,
+    SmoothCoreError,
+    TokenForeign,
+    TokenTooOld,
+    Unauthenticated,
+    Unavailable,
+)
 from smoothcore_client._joining import Joiner
 
 _log = logging.getLogger("smoothcore_client")
@@ -27,46 +36,83 @@ _log = logging.getLogger("smoothcore_client")
 _CUT = {grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL}
 
 
+class WatchEventKind(enum.Enum):
+    """What an event of a watch says."""
+
+    CHANGES = "changes"
+    """A change set was committed."""
+    PROGRESS = "progress"
+    """All up to a revision was sent, or did not match."""
+    SNAPSHOT_BEGIN = "snapshot begin"
+    """All that there is follows; what the caller knew before is no longer certain."""
+    SNAPSHOT_ITEM = "snapshot item"
+    """One resource of the snapshot."""
+    SNAPSHOT_END = "snapshot end"
+    """The snapshot is complete: what was not in it since it began is not there any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """A change set, or the news that there is none up to a revision."""
+    """A change set, the news that there is none up to a revision, or a part of a snapshot."""
 
+    kind: WatchEventKind
     revision: int
-    """The revision of the change set; for progress: all up to here was sent or did not match."""
+    """The revision of the change set or the snapshot; for progress: all up to here was sent or did
+    not match."""
     resume_token: str
     """Store it once the event is handled, and give it to the next watch."""
-    change_set: ChangeSet | None
-    """The change set, complete; None for progress."""
     received_time: datetime
     """When it arrived, by this computer's clock."""
+    change_set: ChangeSet | None = None
+    """The change set, complete; only of CHANGES."""
+    item: SnapshotItem | None = None
+    """The resource; only of SNAPSHOT_ITEM."""
+    cause: SmoothCoreError | None = None
+    """Of a SNAPSHOT_BEGIN that the caller did not ask for: why the watch could not go on."""
 
 
 class Watch(AsyncIterator[WatchEvent]):
     """An endless iterator over the events of a watch. Made by `AsyncClient.watch`.
 
     When the server goes away or the network fails, it connects again and goes on behind the last
-    change set it has given out. Change sets that the server splits are joined. A caller that
-    cancels a waiting ``anext`` may go on with the next one.
+    event it has given out; nothing is lost and nothing comes twice. Change sets that the server
+    splits are joined. A caller that cancels a waiting ``anext`` may go on with the next one.
 
-    Raises TokenTooOld and TokenForeign when it cannot go on from its token: list again.
+    Across restarts of the caller: who stores ``event.resume_token`` once the event is handled, and
+    starts with it, is given each change *at least once*: what was handled and not yet stored
+    comes again, whole. Apply changes so that a repetition does no harm, or store the token
+    together with what the event has changed.
+
+    Raises Unauthenticated, PermissionDenied, InvalidArgument and what else cannot be mended by
+    connecting again.
     """
 
     def __init__(
         self,
-        connect: Callable[[str], Any],
+        connect: Callable[[str, bool], Any],
         resume_token: str,
         *,
+        snapshot_first: bool,
+        relist: bool,
+        credential: Credential,
         backoff: Backoff,
         on_disconnect: Callable[[SmoothCoreError, float], None] | None,
     ) -> None:
         self._connect = connect
+        self._relist = relist
+        self._credential = credential
         self._backoff = backoff
         self._on_disconnect = on_disconnect
         self._stream: Any = None
+        self._opened_with: str | None = None
+        """The credential of the stream."""
         self._attempt = 0
         self._closed = False
         self._waiting: deque[WatchEvent] = deque()
         self._joiner = Joiner()
+        self._beginning = snapshot_first and not resume_token
+        """Whether a snapshot is wanted that has not begun."""
+        self._cause: SmoothCoreError | None = None
         self._position = resume_token
         """Behind the last message that was taken in: from here a new stream goes on."""
         self._revision = 0
@@ -108,15 +154,16 @@ class Watch(AsyncIterator[WatchEvent]):
 
     async def _take_in(self) -> None:
         """Waits for the next message; on a lost stream, for the moment to connect again."""
-        if self._stream is None:
-            self._stream = self._connect(self._position)
         try:
+            if self._stream is None:
+                self._opened_with = self._credential()
+                self._stream = self._connect(
+                    "" if self._beginning else self._position, self._beginning
+                )
             message = await self._stream.read()
         except SmoothCoreError as error:
             self._drop()
-            if not _is_transient(error):
-                raise
-            await self._pause(error)
+            await self._recover(error)
             return
         except BaseException:
             self._drop()
@@ -127,6 +174,22 @@ class Watch(AsyncIterator[WatchEvent]):
             return
         self._attempt = 0
         self._accept(message)
+
+    async def _recover(self, error: SmoothCoreError) -> None:
+        """Raises the error unless there is a way to go on; waits until it may be gone."""
+        if isinstance(error, TokenTooOld | TokenForeign) and self._relist:
+            # There is no way on from here: begin anew, and say so.
+            self._beginning, self._cause = True, error
+            if self._attempt:
+                await self._pause(error)
+            self._attempt += 1
+        elif _is_transient(error) or self._has_new_credential(error):
+            await self._pause(error)
+        else:
+            raise error
+
+    def _has_new_credential(self, error: SmoothCoreError) -> bool:
+        return isinstance(error, Unauthenticated) and self._credential() != self._opened_with
 
     async def _pause(self, error: SmoothCoreError) -> None:
         delay = self._backoff.delay(self._attempt, error.retry_after)
@@ -143,23 +206,56 @@ class Watch(AsyncIterator[WatchEvent]):
             stream.cancel()
 
     def _accept(self, message: WatchChangesResponse) -> None:
-        if message.WhichOneof("message") == "progress":
+        kind = message.WhichOneof("message")
+        if kind == "snapshot_items":
+            self._accept_items(message)
+        elif kind == "snapshot_end":
+            self._begun(message.snapshot_end.revision)
+            self._revision = message.snapshot_end.revision
+            self._queue(WatchEventKind.SNAPSHOT_END, self._revision, message.resume_token)
+            self._position = message.resume_token
+        elif kind == "progress":
             if message.progress.revision >= self._revision:
-                self._queue(message.progress.revision, None, message.resume_token)
+                self._queue(
+                    WatchEventKind.PROGRESS, message.progress.revision, message.resume_token
+                )
                 self._position = message.resume_token
+        elif kind == "changes":
+            self._accept_changes(message)
+
+    def _accept_items(self, message: WatchChangesResponse) -> None:
+        part = message.snapshot_items
+        self._begun(part.revision)
+        for index, item in enumerate(part.items):
+            # The token of a message stands behind all that it holds.
+            last = index + 1 == len(part.items)
+            token = message.resume_token if last else self._position
+            self._queue(WatchEventKind.SNAPSHOT_ITEM, part.revision, token, item=item)
+        self._position = message.resume_token
+
+    def _begun(self, revision: int) -> None:
+        """Tells that a snapshot begins, before its first message."""
+        if not self._beginning:
             return
+        cause, self._beginning, self._cause = self._cause, False, None
+        # In another history the revisions may begin anew.
+        self._revision = 0
+        self._queue(WatchEventKind.SNAPSHOT_BEGIN, revision, self._position, cause=cause)
+
+    def _accept_changes(self, message: WatchChangesResponse) -> None:
         complete = self._joiner.complete(message.changes.change_sets)
         fresh = [whole for whole in complete if whole.revision > self._revision]
         for change_set in fresh:
             # The token of a message stands behind all that it completes.
             last = change_set is complete[-1]
             token = message.resume_token if last else self._position
-            self._queue(change_set.revision, change_set, token)
+            self._queue(WatchEventKind.CHANGES, change_set.revision, token, change_set=change_set)
             self._revision = change_set.revision
         self._position = message.resume_token
 
-    def _queue(self, revision: int, change_set: ChangeSet | None, token: str) -> None:
-        self._waiting.append(WatchEvent(revision, token, change_set, datetime.now(UTC)))
+    def _queue(self, kind: WatchEventKind, revision: int, token: str, **content: Any) -> None:
+        event = WatchEvent(kind, revision, token, datetime.now(UTC), **content)
+        self._waiting.append(event)
 
 
 def _is_transient(error: SmoothCoreError) -> bool:

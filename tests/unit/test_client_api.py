@@ -10,7 +10,7 @@ import smoothcore_client
 
 PUBLIC = """
     AsyncClient Client TLS Backoff InsecureTransportError
-    Pager SyncPager Watch SyncWatch WatchEvent Adoptable
+    Pager SyncPager Watch SyncWatch WatchEvent WatchEventKind Adoptable
     SmoothCoreError Aborted AlreadyExists DeadlineExceeded FailedPrecondition Internal
     InvalidArgument NotFound OutOfRange PermissionDenied ResourceExhausted TokenForeign
     TokenTooOld Unauthenticated Unavailable Unimplemented FieldViolation error_from_rpc

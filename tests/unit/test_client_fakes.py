@@ -183,6 +183,9 @@ class FakeChanges(Recorder, change_service_pb2_grpc.ChangeServiceServicer):
         await self.receive(request, context)
         budget = self.cuts.popleft() if self.cuts else None
         start = int(request.resume_token) if request.resume_token else 0
+        if request.snapshot_first:
+            start = len(self.log)
+            await self._write_snapshot(context, start)
         for message in self._messages(max(0, start - self.repeat)):
             if budget is not None:
                 if budget == 0:
@@ -194,6 +197,15 @@ class FakeChanges(Recorder, change_service_pb2_grpc.ChangeServiceServicer):
             await self._end(context)
         else:
             await asyncio.Event().wait()
+
+    async def _write_snapshot(self, context: Any, revision: int) -> None:
+        """One resource, named by the revision."""
+        response = change_service_pb2.WatchChangesResponse
+        item = change_service_pb2.SnapshotItem(name=f"tools/t{revision}")
+        items = change_service_pb2.SnapshotItems(items=[item], revision=revision)
+        await context.write(response(snapshot_items=items, resume_token="within"))
+        end = change_service_pb2.SnapshotEnd(revision=revision)
+        await context.write(response(snapshot_end=end, resume_token=str(revision)))
 
     async def ListChanges(self, request: Any, context: Any) -> Any:
         await self.receive(request, context)

@@ -19,10 +19,13 @@ from smoothcore_client import (
     AsyncClient,
     Backoff,
     InvalidArgument,
+    PermissionDenied,
     SmoothCoreError,
     TokenForeign,
+    Unauthenticated,
     Watch,
     WatchEvent,
+    WatchEventKind,
 )
 from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
 
@@ -159,7 +162,7 @@ async def test_what_cannot_be_mended_by_reconnecting_is_raised(
     fake.changes.statuses.append(rich_status(code, "no", error_info(reason)))
     async with AsyncClient(fake.address, reconnect=QUICK) as client:
         with pytest.raises(expected):
-            await anext(client.watch(resume_token="5"))
+            await anext(client.watch(resume_token="5", relist=False))
     assert len(fake.changes.requests) == 1
 
 
@@ -185,3 +188,87 @@ async def test_the_filter_is_sent_with_every_connection(fake: FakeServer) -> Non
         assert list(request.types) == [RESOURCE_TYPE_READINESS, RESOURCE_TYPE_TOOL_TABLE_ENTRY]
         assert request.parent == "machines/mill-1"
     assert [request.resume_token for request in fake.changes.requests] == ["", "1"]
+
+
+UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_credential_that_was_renewed_lets_the_watch_go_on(fake: FakeServer) -> None:
+    fake.changes.log = change_sets(2)
+    fake.changes.cuts = deque([2])
+    credentials = ["first"]
+
+    async def expire(context: Any) -> None:
+        credentials.append("second")
+        await context.abort_with_status(
+            rich_status(UNAUTHENTICATED, "expired", error_info("CREDENTIAL_INVALID"))
+        )
+
+    fake.changes.ending = expire
+    async with AsyncClient(
+        fake.address, api_key=lambda: credentials[-1], reconnect=QUICK
+    ) as client:
+        events = await follow(client.watch(), until=2)
+    assert [event.revision for event in events] == [1, 2]
+    used = [metadata["authorization"] for metadata in fake.changes.metadata]
+    assert used == ["Bearer first", "Bearer second"]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "expected"),
+    [
+        (UNAUTHENTICATED, "CREDENTIAL_INVALID", Unauthenticated),
+        (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", PermissionDenied),
+        (grpc.StatusCode.INVALID_ARGUMENT, "TOKEN_INVALID", InvalidArgument),
+    ],
+)
+async def test_a_refusal_stops_the_watch(
+    fake: FakeServer, code: grpc.StatusCode, reason: str, expected: type[SmoothCoreError]
+) -> None:
+    fake.changes.statuses.append(rich_status(code, "no", error_info(reason)))
+    async with AsyncClient(fake.address, api_key="sk_1", reconnect=QUICK) as client:
+        with pytest.raises(expected):
+            await anext(client.watch())
+    assert len(fake.changes.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (grpc.StatusCode.OUT_OF_RANGE, "TOKEN_TOO_OLD"),
+        (grpc.StatusCode.FAILED_PRECONDITION, "TOKEN_FOREIGN"),
+    ],
+)
+async def test_where_there_is_no_way_on_it_begins_anew_and_says_so(
+    fake: FakeServer, code: grpc.StatusCode, reason: str
+) -> None:
+    """In another history the revisions are lower than those that were seen."""
+    fake.changes.log = change_sets(3)
+    fake.changes.statuses.append(rich_status(code, "no way on", error_info(reason)))
+    async with (
+        asyncio.timeout(20),
+        AsyncClient(fake.address, reconnect=QUICK) as client,
+        client.watch(resume_token="900") as watch,
+    ):
+        events = [await anext(watch) for _ in range(3)]
+    begin, item, end = events
+    assert [event.kind for event in events] == [
+        WatchEventKind.SNAPSHOT_BEGIN,
+        WatchEventKind.SNAPSHOT_ITEM,
+        WatchEventKind.SNAPSHOT_END,
+    ]
+    assert begin.cause is not None
+    assert begin.cause.reason == reason
+    assert begin.resume_token == "900"
+    assert item.item is not None
+    assert (item.item.name, end.revision, end.resume_token) == ("tools/t3", 3, "3")
+    asked = [(one.resume_token, one.snapshot_first) for one in fake.changes.requests]
+    assert asked == [("900", False), ("", True)]
+
+
+async def test_a_token_of_the_caller_comes_before_a_snapshot(fake: FakeServer) -> None:
+    fake.changes.log = change_sets(3)
+    async with AsyncClient(fake.address, reconnect=QUICK) as client:
+        events = await follow(client.watch(resume_token="1", snapshot_first=True), until=3)
+    assert [event.revision for event in events] == [2, 3]
+    assert not fake.changes.requests[0].snapshot_first
