@@ -40,10 +40,13 @@ from smoothcore_client._names import (
     job_name,
     machine_name,
     program_name,
+    program_pin_name,
     readiness_name,
     tool_name,
+    tool_set_name,
 )
 from smoothcore_client._paging import Pager
+from smoothcore_client._sets import read_members
 from smoothcore_client._status import error_from_rpc
 from smoothcore_client._sync import Client, SyncPager, SyncWatch
 from smoothcore_client._watch import Watch, WatchEvent, WatchEventKind
@@ -86,8 +89,11 @@ __all__ = [
     "job_name",
     "machine_name",
     "program_name",
+    "program_pin_name",
+    "read_members",
     "readiness_name",
     "table_file",
     "table_format",
     "tool_name",
+    "tool_set_name",
 ]

@@ -20,7 +20,14 @@ from smoothcore.v1.machine_service_pb2 import (
     PushToolTableResponse,
 )
 from smoothcore.v1.program_pb2 import Program
-from smoothcore.v1.program_service_pb2 import ProgramInfo, UploadProgramRequest
+from smoothcore.v1.program_pin_pb2 import ProgramPin
+from smoothcore.v1.program_service_pb2 import (
+    PinProgramToolsRequest,
+    ProgramInfo,
+    UnpinProgramToolsRequest,
+    UploadProgramRequest,
+)
+from smoothcore.v1.tool_set_pb2 import ToolSetMember
 from smoothcore.v1.tool_table_entry_pb2 import ToolTableEntry
 from smoothcore.v1.verification_service_pb2 import (
     GetReadinessRequest,
@@ -29,13 +36,22 @@ from smoothcore.v1.verification_service_pb2 import (
     InlineTable,
     VerifyProgramRequest,
     VerifyProgramResponse,
+    VerifyToolSetRequest,
+    VerifyToolSetResponse,
 )
 from smoothcore_client._adopt import Adoptable, find_adoptable, suggest_tool_id
 from smoothcore_client._enums import enum_number
 from smoothcore_client._errors import SmoothCoreError, Unavailable
 from smoothcore_client._files import Source, Word, file_name, read_off_loop, table_file
 from smoothcore_client._lists import Lists
-from smoothcore_client._names import machine_name, readiness_name
+from smoothcore_client._names import (
+    machine_name,
+    program_name,
+    program_pin_name,
+    readiness_name,
+    tool_set_name,
+)
+from smoothcore_client._sets import members_of
 from smoothcore_client._watch import Watch
 
 CHUNK_BYTES = 256 * 1024
@@ -57,10 +73,10 @@ class AsyncClient(Lists):
             async for machine in client.list_machines():
                 print(machine.name)
 
-    The stubs of the services are ``auth``, ``identity``, ``machines``, ``tools``, ``bindings``,
-    ``programs``, ``jobs``, ``verification``, ``changes`` and ``audit``; the methods below do
-    the main jobs with them. Machines are named in full ("machines/mill-1") or by their id
-    ("mill-1"). Enums may be given as words ("mm", "snapshot") or numbers.
+    The stubs of the services are ``auth``, ``identity``, ``machines``, ``tools``, ``tool_sets``,
+    ``bindings``, ``programs``, ``jobs``, ``verification``, ``changes`` and ``audit``; the methods
+    below do the main jobs with them. Machines are named in full ("machines/mill-1") or by their
+    id ("mill-1"). Enums may be given as words ("mm", "snapshot") or numbers.
     """
 
     async def whoami(self) -> WhoAmIResponse:
@@ -175,6 +191,34 @@ class AsyncClient(Lists):
         else:
             await self._attach_program(request, program)
         return await self.verification.VerifyProgram(request)
+
+    async def verify_tool_set(self, tool_set: str, machine: str) -> VerifyToolSetResponse:
+        """Says whether the tools of a set are on their numbers in a machine's stored table."""
+        request = VerifyToolSetRequest(
+            tool_set=tool_set_name(tool_set), machine=machine_name(machine)
+        )
+        return await self.verification.VerifyToolSet(request)
+
+    async def pin_program(self, machine: str, program: str) -> ProgramPin:
+        """Says that what is bound on a machine now is what a stored program needs there.
+
+        Raises FailedPreconditionError with the reason TOOLS_NOT_CONFIRMED when nobody has said
+        for certain which tools the numbers are that it calls.
+        """
+        request = PinProgramToolsRequest(
+            parent=machine_name(machine), program=program_name(program)
+        )
+        return await self.programs.PinProgramTools(request)
+
+    async def unpin_program(self, machine: str, program: str) -> int:
+        """Takes a pin back; gives the revision of that."""
+        request = UnpinProgramToolsRequest(name=program_pin_name(machine, program))
+        return (await self.programs.UnpinProgramTools(request)).revision
+
+    async def bound_members(self, machine: str) -> list[ToolSetMember]:
+        """Members for a tool set: the tools that a machine's rows are for certain, by number."""
+        entries = await self.list_table_entries(machine).all()
+        return members_of(entries, await self.list_bindings(machine).all())
 
     async def readiness(self, machine: str) -> GetReadinessResponse:
         """The standing verdict on a machine and its active job.

@@ -19,6 +19,7 @@ from smoothcore.v1.job_service_pb2_grpc import JobServiceStub
 from smoothcore.v1.machine_service_pb2_grpc import MachineServiceStub
 from smoothcore.v1.program_service_pb2_grpc import ProgramServiceStub
 from smoothcore.v1.tool_service_pb2_grpc import ToolServiceStub
+from smoothcore.v1.tool_set_service_pb2_grpc import ToolSetServiceStub
 from smoothcore.v1.verification_service_pb2_grpc import VerificationServiceStub
 from smoothcore_client._backoff import Backoff
 from smoothcore_client._calls import CallDefaults, CallingChannel, Credential
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from smoothcore.v1.machine_service_pb2_grpc import MachineServiceAsyncStub
     from smoothcore.v1.program_service_pb2_grpc import ProgramServiceAsyncStub
     from smoothcore.v1.tool_service_pb2_grpc import ToolServiceAsyncStub
+    from smoothcore.v1.tool_set_service_pb2_grpc import ToolSetServiceAsyncStub
     from smoothcore.v1.verification_service_pb2_grpc import VerificationServiceAsyncStub
 
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -92,6 +94,7 @@ class Connection:
         self.identity: IdentityServiceAsyncStub = IdentityServiceStub(channel)
         self.machines: MachineServiceAsyncStub = MachineServiceStub(channel)
         self.tools: ToolServiceAsyncStub = ToolServiceStub(channel)
+        self.tool_sets: ToolSetServiceAsyncStub = ToolSetServiceStub(channel)
         self.bindings: BindingServiceAsyncStub = BindingServiceStub(channel)
         self.programs: ProgramServiceAsyncStub = ProgramServiceStub(channel)
         self.jobs: JobServiceAsyncStub = JobServiceStub(channel)

@@ -15,9 +15,12 @@ from smoothcore.v1.job_service_pb2 import ListJobsRequest
 from smoothcore.v1.machine_pb2 import Machine
 from smoothcore.v1.machine_service_pb2 import ListMachinesRequest, ListToolTableEntriesRequest
 from smoothcore.v1.program_pb2 import Program
-from smoothcore.v1.program_service_pb2 import ListProgramsRequest
+from smoothcore.v1.program_pin_pb2 import ProgramPin
+from smoothcore.v1.program_service_pb2 import ListProgramPinsRequest, ListProgramsRequest
 from smoothcore.v1.tool_pb2 import Tool
 from smoothcore.v1.tool_service_pb2 import ListToolsRequest
+from smoothcore.v1.tool_set_pb2 import ToolSet
+from smoothcore.v1.tool_set_service_pb2 import ListToolSetsRequest
 from smoothcore.v1.tool_table_entry_pb2 import ToolTableEntry
 from smoothcore_client._connection import Connection
 from smoothcore_client._enums import enum_number
@@ -54,6 +57,11 @@ class Lists(Connection):
         request = ListToolsRequest(page_size=page_size)
         return Pager(self.tools.ListTools, request, lambda reply: reply.tools)
 
+    def list_tool_sets(self, *, page_size: int = PAGE_SIZE) -> Pager[ToolSet]:
+        """The tool sets, by id."""
+        request = ListToolSetsRequest(page_size=page_size)
+        return Pager(self.tool_sets.ListToolSets, request, lambda reply: reply.tool_sets)
+
     def list_bindings(
         self, machine: str, *, show_ended: bool = False, page_size: int = PAGE_SIZE
     ) -> Pager[Binding]:
@@ -67,6 +75,11 @@ class Lists(Connection):
         """The programs, oldest first."""
         request = ListProgramsRequest(page_size=page_size)
         return Pager(self.programs.ListPrograms, request, lambda reply: reply.programs)
+
+    def list_program_pins(self, machine: str, *, page_size: int = PAGE_SIZE) -> Pager[ProgramPin]:
+        """What is pinned to programs on a machine, oldest first."""
+        request = ListProgramPinsRequest(parent=machine_name(machine), page_size=page_size)
+        return Pager(self.programs.ListProgramPins, request, lambda reply: reply.program_pins)
 
     def list_jobs(self, machine: str, *, page_size: int = PAGE_SIZE) -> Pager[Job]:
         """The jobs of a machine, oldest first."""

@@ -21,6 +21,11 @@ def tool_name(tool: str) -> str:
     return _in_collection("tools", tool)
 
 
+def tool_set_name(tool_set: str) -> str:
+    """``job-7`` -> ``toolSets/job-7``."""
+    return _in_collection("toolSets", tool_set)
+
+
 def api_key_name(key: str) -> str:
     """``0192…`` -> ``apiKeys/0192…``."""
     return _in_collection("apiKeys", key)
@@ -29,6 +34,13 @@ def api_key_name(key: str) -> str:
 def program_name(program: str) -> str:
     """``9f86d0…`` -> ``programs/9f86d0…``."""
     return _in_collection("programs", program)
+
+
+def program_pin_name(machine: str, program: str) -> str:
+    """``mill-1``, ``9f86d0…`` -> ``machines/mill-1/programPins/9f86d0…``."""
+    if "/programPins/" in program:
+        return program
+    return f"{machine_name(machine)}/programPins/{last_id(program)}"
 
 
 def readiness_name(machine: str) -> str:

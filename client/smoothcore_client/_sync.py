@@ -19,6 +19,7 @@ from smoothcore.v1.job_service_pb2_grpc import JobServiceStub
 from smoothcore.v1.machine_service_pb2_grpc import MachineServiceStub
 from smoothcore.v1.program_service_pb2_grpc import ProgramServiceStub
 from smoothcore.v1.tool_service_pb2_grpc import ToolServiceStub
+from smoothcore.v1.tool_set_service_pb2_grpc import ToolSetServiceStub
 from smoothcore.v1.verification_service_pb2_grpc import VerificationServiceStub
 from smoothcore_client import _loop_thread
 from smoothcore_client._backoff import Backoff
@@ -182,6 +183,7 @@ class Client:
         self.identity = IdentityServiceStub(_stub_channel(client.identity))
         self.machines = MachineServiceStub(_stub_channel(client.machines))
         self.tools = ToolServiceStub(_stub_channel(client.tools))
+        self.tool_sets = ToolSetServiceStub(_stub_channel(client.tool_sets))
         self.bindings = BindingServiceStub(_stub_channel(client.bindings))
         self.programs = ProgramServiceStub(_stub_channel(client.programs))
         self.jobs = JobServiceStub(_stub_channel(client.jobs))
@@ -194,6 +196,10 @@ class Client:
     confirm_tool_table = _blocking(AsyncClient.confirm_tool_table)
     upload_program = _blocking(AsyncClient.upload_program)
     verify = _blocking(AsyncClient.verify)
+    verify_tool_set = _blocking(AsyncClient.verify_tool_set)
+    pin_program = _blocking(AsyncClient.pin_program)
+    unpin_program = _blocking(AsyncClient.unpin_program)
+    bound_members = _blocking(AsyncClient.bound_members)
     readiness = _blocking(AsyncClient.readiness)
     adoptable = _blocking(AsyncClient.adoptable)
     adopt = _blocking(AsyncClient.adopt)
@@ -201,8 +207,10 @@ class Client:
     list_machines = _paging(AsyncClient.list_machines)
     list_table_entries = _paging(AsyncClient.list_table_entries)
     list_tools = _paging(AsyncClient.list_tools)
+    list_tool_sets = _paging(AsyncClient.list_tool_sets)
     list_bindings = _paging(AsyncClient.list_bindings)
     list_programs = _paging(AsyncClient.list_programs)
+    list_program_pins = _paging(AsyncClient.list_program_pins)
     list_jobs = _paging(AsyncClient.list_jobs)
     list_api_keys = _paging(AsyncClient.list_api_keys)
     list_changes = _paging(AsyncClient.list_changes)

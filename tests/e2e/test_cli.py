@@ -303,3 +303,84 @@ async def test_the_change_log_is_audited(shop: Shop, server: Any, tmp_path: Path
     kept.write_text("{}x")
     wrong = await shop.run("audit", "verify", "--head", kept)
     assert (wrong.code, "is no head of a change log" in wrong.err) == (2, True)
+
+
+BARE = "%\nG21 G90\nT3 M6\nG43 H3 Z10\nG1 X10 F500\nM30\n%\n"
+
+
+async def test_a_program_that_states_nothing_is_pinned_and_runs_the_second_time(
+    shop: Shop, tmp_path: Path
+) -> None:
+    await shop.with_machine()
+    await shop.done("table", "push", "mill-1", shop.table)
+    bare = tmp_path / "bare.nc"
+    bare.write_text(BARE)
+    unbound = await shop.run("pin", "mill-1", bare)
+    assert unbound.code == 2
+    assert "smooth bind mill-1 T3 TOOL" in unbound.err
+    await shop.done("adopt", "mill-1", "--yes")
+    created = await shop.done("jobs", "create", "mill-1", bare, "--id", "op10", "--activate")
+    assert "NOT READY" in created.out
+    why = await shop.run("why", "mill-1")
+    assert "smooth pin mill-1 PROGRAM" in why.out
+    pinned = await shop.done("pin", "mill-1", bare)
+    assert "T3 is 12mm-face-mill" in pinned.out.replace("tool-12mm", "12mm")
+    assert (await shop.done("why", "mill-1")).out.startswith("READY")
+    assert "T3 is " in (await shop.done("pins", "mill-1")).out
+    (pin,) = (await shop.done("pins", "mill-1", "--json")).objects()
+    await shop.done("unpin", "mill-1", pin["program"])
+    assert (await shop.run("why", "mill-1")).code == 1
+    assert (await shop.run("unpin", "mill-1", pin["program"])).code == 2
+
+
+async def test_a_tool_set_is_made_of_what_is_bound_and_verified_and_run(
+    shop: Shop, tmp_path: Path
+) -> None:
+    await shop.with_machine()
+    await shop.done("table", "push", "mill-1", shop.table)
+    nothing = await shop.run("sets", "create", "job-7", "--from-machine", "mill-1")
+    assert nothing.code == 2
+    assert "smooth adopt mill-1" in nothing.err
+    await shop.done("adopt", "mill-1", "--yes")
+    made = await shop.done("sets", "create", "job-7", "--kind", "job", "--from-machine", "mill-1")
+    assert [line.split()[0] for line in made.out.splitlines()[-3:]] == ["T1", "T2", "T3"]
+    verified = await shop.done("verify", "--set", "job-7", "--machine", "mill-1")
+    assert verified.out.startswith("READY  3 tools agree with the tool set")
+    bare = tmp_path / "bare.nc"
+    bare.write_text(BARE)
+    both = ("jobs", "create", "mill-1", bare, "--tool-set", "job-7", "--activate")
+    assert "READY  1 tool agrees" in (await shop.done(*both)).out
+    await shop.done("jobs", "create", "mill-1", "--tool-set", "job-7", "--activate")
+    why = await shop.done("why", "mill-1")
+    assert "READY  3 tools agree" in why.out
+    assert "job-7" in why.out
+    refused = await shop.run("sets", "delete", "job-7")
+    assert refused.code == 2
+    assert "end that first" in refused.err
+
+    (tool, *_) = (await shop.done("tools", "list", "--json")).objects()
+    members = tmp_path / "drawer.csv"
+    members.write_text(f"number,tool,description\nT4,{tool['name']},spare\n")
+    await shop.done("sets", "create", "drawer", members, "--kind", "kit", "--name", "Drawer 1")
+    assert "spare" in (await shop.done("sets", "show", "drawer")).out
+    assert "Drawer 1" in (await shop.done("sets", "list")).out
+    wrong = await shop.run("verify", "--set", "drawer", "--machine", "mill-1", "-v")
+    assert wrong.code == 1
+    members.write_text("number,tool\nx,y\n")
+    unread = await shop.run("sets", "create", "other", members)
+    assert unread.code == 2
+    assert "line 2: 'x' is no tool number" in unread.err
+    await shop.done("sets", "delete", "drawer")
+
+
+async def test_what_is_to_be_verified_is_named_once(shop: Shop) -> None:
+    for arguments in (
+        ("verify", "--machine", "mill-1"),
+        ("verify", shop.program, "--set", "job-7", "--machine", "mill-1"),
+        ("verify", "--set", "job-7", "--table", shop.table),
+        ("sets", "create", "job-7"),
+        ("jobs", "create", "mill-1"),
+    ):
+        done = await shop.run(*arguments)
+        assert done.code == 2, arguments
+        assert done.err.splitlines()[1].startswith("next: "), done.err

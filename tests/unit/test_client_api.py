@@ -14,8 +14,9 @@ PUBLIC = """
     SmoothCoreError Aborted AlreadyExists DeadlineExceeded FailedPrecondition Internal
     InvalidArgument NotFound OutOfRange PermissionDenied ResourceExhausted TokenForeign
     TokenTooOld Unauthenticated Unavailable Unimplemented FieldViolation error_from_rpc
-    inline_table table_file table_format find_adoptable
-    api_key_name entry_name job_name machine_name program_name readiness_name tool_name
+    inline_table table_file table_format find_adoptable read_members
+    api_key_name entry_name job_name machine_name program_name program_pin_name
+    readiness_name tool_name tool_set_name
 """
 
 ALLOWED = {

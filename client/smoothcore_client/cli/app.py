@@ -15,7 +15,9 @@ from smoothcore_client.cli import (
     jobs,
     keys,
     machines,
+    pins,
     programs,
+    sets,
     table,
     tools,
     verify,
@@ -116,7 +118,11 @@ app.command("bind")(bindings.bind)
 app.command("move")(bindings.move)
 app.command("unbind")(bindings.unbind)
 app.command("bindings")(bindings.list_bindings)
+app.add_typer(sets.app, name="sets")
 app.add_typer(programs.app, name="programs")
+app.command("pin")(pins.pin)
+app.command("unpin")(pins.unpin)
+app.command("pins")(pins.list_pins)
 app.add_typer(jobs.app, name="jobs")
 app.command("verify")(verify.verify)
 app.command("why")(verify.why)

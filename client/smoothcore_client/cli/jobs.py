@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,16 +10,18 @@ from smoothcore.v1.job_pb2 import Job, JobState
 from smoothcore.v1.job_service_pb2 import ActivateJobRequest, CreateJobRequest, EndJobRequest
 from smoothcore_client._enums import enum_word
 from smoothcore_client._errors import SmoothCoreError
-from smoothcore_client._names import job_name, last_id, machine_name
+from smoothcore_client._names import job_name, last_id, machine_name, tool_set_name
 from smoothcore_client.cli import wording
 from smoothcore_client.cli.machines import MachineArgument
 from smoothcore_client.cli.output import Cell, Styled, note
-from smoothcore_client.cli.programs import full_program_name, upload_file
+from smoothcore_client.cli.programs import stored_program
 from smoothcore_client.cli.report import headline
-from smoothcore_client.cli.session import Session, run
+from smoothcore_client.cli.session import CommandError, Session, run
 from smoothcore_client.cli.summary import summary
 
-app = typer.Typer(no_args_is_help=True, help="Jobs: which program a machine runs.")
+app = typer.Typer(
+    no_args_is_help=True, help="Jobs: which program a machine runs, and with which tools."
+)
 
 JobArgument = Annotated[str, typer.Argument(help="The job, e.g. op10.")]
 
@@ -31,7 +32,11 @@ def create(
     machine: MachineArgument,
     program: Annotated[
         str, typer.Argument(metavar="PROGRAM", help="An NC file, or programs/ID of a stored one.")
-    ],
+    ] = "",
+    tool_set: Annotated[
+        str,
+        typer.Option(metavar="SET", help="Which tools its numbers are to be; alone, all of them."),
+    ] = "",
     job_id: Annotated[
         str, typer.Option("--id", help="Its id, e.g. op10; else one is chosen.")
     ] = "",
@@ -40,13 +45,21 @@ def create(
         bool, typer.Option("--activate", help="Make it the active job at once.")
     ] = False,
 ) -> None:
-    """Upload a program and plan it on a machine.
+    """Upload a program and plan it on a machine, with a tool set or as one alone.
 
     Exit codes: 0 planned, and activated where asked for; 2 error.
     """
+    if not program and not tool_set:
+        raise CommandError(
+            "name a program, a tool set, or both", f"smooth jobs create {machine} PROGRAM.nc"
+        )
 
     async def work(session: Session) -> None:
-        job = Job(display_name=name, program=await _stored(session, program))
+        job = Job(
+            display_name=name,
+            program=await stored_program(session, program) if program else "",
+            tool_set=tool_set_name(tool_set) if tool_set else "",
+        )
         request = CreateJobRequest(parent=machine_name(machine), job_id=job_id, job=job)
         made = await session.client.jobs.CreateJob(request)
         if activate:
@@ -100,18 +113,12 @@ def list_jobs(ctx: typer.Context, machine: MachineArgument) -> None:
                 session.out.object(job)
             return
         session.out.table(
-            ("JOB", "NAME", "STATE", "PROGRAM", "ACTIVE SINCE", "ENDED"),
+            ("JOB", "NAME", "STATE", "PROGRAM", "TOOL SET", "ACTIVE SINCE", "ENDED"),
             (_row(job) for job in jobs),
             f"no jobs: smooth jobs create {machine} PROGRAM.nc",
         )
 
     run(ctx, work)
-
-
-async def _stored(session: Session, program: str) -> str:
-    if program.startswith("programs/"):
-        return await full_program_name(session, program)
-    return (await upload_file(session, Path(program))).name
 
 
 async def _tell(session: Session, job: Job) -> None:
@@ -141,6 +148,7 @@ def _row(job: Job) -> tuple[Cell, ...]:
         job.display_name,
         Styled(word, "bold green") if active else word,
         last_id(job.program)[:12],
+        last_id(job.tool_set),
         wording.moment(job.activate_time) if job.HasField("activate_time") else "",
         wording.moment(job.end_time) if job.HasField("end_time") else "",
     )

@@ -85,6 +85,13 @@ async def upload_file(session: Session, file: Path, name: str = "") -> Program:
         return await session.client.upload_program(file, display_name=name, on_progress=on_progress)
 
 
+async def stored_program(session: Session, program: str) -> str:
+    """The name of a program that is named by the beginning of its id, or is in a file."""
+    if program.startswith("programs/"):
+        return await full_program_name(session, program)
+    return (await upload_file(session, Path(program))).name
+
+
 async def full_program_name(session: Session, program: str) -> str:
     """The name of a program, from the beginning of its id."""
     name = program_name(program)

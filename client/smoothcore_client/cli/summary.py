@@ -13,12 +13,14 @@ from smoothcore.v1.job_pb2 import Job, JobState
 from smoothcore.v1.length_pb2 import LengthUnit
 from smoothcore.v1.machine_pb2 import Controller, Machine, MachineKind
 from smoothcore.v1.program_pb2 import Program
+from smoothcore.v1.program_pin_pb2 import ProgramPin
 from smoothcore.v1.readiness_pb2 import Readiness, ReadinessState
 from smoothcore.v1.tool_pb2 import Tool, ToolCondition, ToolKind
+from smoothcore.v1.tool_set_pb2 import ToolSet, ToolSetKind
 from smoothcore.v1.tool_table_entry_pb2 import EntryState, ToolTableEntry
 from smoothcore_client._enums import enum_word
 from smoothcore_client._names import last_id, tool_name
-from smoothcore_client.cli.wording import length, loud
+from smoothcore_client.cli.wording import length, loud, plural
 
 
 def summary(message: Message | None) -> str:
@@ -82,8 +84,22 @@ def _program(program: Program) -> list[str]:
     return [program.display_name, f"calls {tools}" if tools else "calls no tool"]
 
 
+def _program_pin(pin: ProgramPin) -> list[str]:
+    return [f"T{item.tool_number} is {last_id(item.tool)}" for item in pin.tools[:20]]
+
+
+def _tool_set(tool_set: ToolSet) -> list[str]:
+    members = plural(len(tool_set.members), "member")
+    return [tool_set.display_name, enum_word(ToolSetKind, tool_set.kind), members]
+
+
 def _job(job: Job) -> list[str]:
-    return [job.display_name, enum_word(JobState, job.state), f"program {job.program[:21]}"]
+    return [
+        job.display_name,
+        enum_word(JobState, job.state),
+        f"program {job.program[:21]}" if job.program else "",
+        f"tool set {last_id(job.tool_set)}" if job.tool_set else "",
+    ]
 
 
 def _readiness(readiness: Readiness) -> list[str]:
@@ -101,6 +117,8 @@ _BY_TYPE: dict[type[Any], Callable[[Any], list[str]]] = {
     Tool: _tool,
     Binding: _binding,
     Program: _program,
+    ProgramPin: _program_pin,
+    ToolSet: _tool_set,
     Job: _job,
     Readiness: _readiness,
     ApiKey: _api_key,

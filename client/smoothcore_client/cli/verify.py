@@ -33,10 +33,16 @@ Verbose = Annotated[
 
 def verify(
     ctx: typer.Context,
-    program: Annotated[str, typer.Argument(help="An NC file, or programs/ID of a stored one.")],
+    program: Annotated[
+        str, typer.Argument(help="An NC file, or programs/ID of a stored one.")
+    ] = "",
     machine: Annotated[
         str,
         typer.Option("--machine", "-m", help="Verify against the stored table of this machine."),
+    ] = "",
+    tool_set: Annotated[
+        str,
+        typer.Option("--set", metavar="SET", help="Verify this tool set in place of a program."),
     ] = "",
     table: Annotated[
         Path | None, typer.Option("--table", help="Or against this file; nothing is stored.")
@@ -55,12 +61,19 @@ def verify(
     ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Say whether the tools in a table are those that a program expects.
+    """Say whether the tools in a table are those that a program, or a tool set, expects.
 
     READY means that the data agree, and no more.
 
     Exit codes: 0 ready; 1 not ready; 2 error.
     """
+    if bool(program) == bool(tool_set):
+        raise CommandError(
+            "name either a program or a tool set",
+            "smooth verify JOB.nc --machine mill-1, or smooth verify --set job-7 --machine mill-1",
+        )
+    if tool_set and not machine:
+        raise CommandError("a tool set is verified against a machine", "add --machine mill-1")
     if bool(machine) == (table is not None):
         raise CommandError(
             "name either a machine or a table file",
@@ -68,6 +81,13 @@ def verify(
         )
 
     async def work(session: Session) -> int:
+        if tool_set:
+            answer = await session.client.verify_tool_set(tool_set, machine)
+            if session.out.json:
+                session.out.object(answer)
+            else:
+                print_report(session.out, answer.report, verbose=verbose)
+            return OK if answer.report.ready else NOT_GOOD
         inline: InlineTable | None = None
         if table is not None:
             if unit is None:
@@ -124,6 +144,7 @@ def _print_readiness(out: Output, reply: GetReadinessResponse, verbose: bool) ->
     out.line("")
     pairs = [
         ("program", f"{readiness.program_display_name} {last_id(readiness.program)[:12]}".strip()),
+        ("tool set", last_id(readiness.tool_set)),
         ("job", readiness.job),
         ("revision", f"{readiness.revision}, {wording.age(readiness.update_time)}"),
         ("valid for", wording.span(reply.valid_for)),

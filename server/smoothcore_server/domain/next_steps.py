@@ -42,17 +42,23 @@ def state_what_is_needed(case: Case) -> str:
     """Make the program say more than a number."""
     if case.inline:
         return "Post the program with tool comments that state sizes."
+    machine = case.machine.id
     return (
-        "Post the program with tool comments, attach a tool set, or pin to it the tools that are"
-        f" bound now. smooth why {case.machine.id} shows what is known."
+        "Post the program with tool comments, attach a tool set (smooth jobs create"
+        f" {machine} PROGRAM --tool-set SET), or pin to it the tools that are bound now (smooth pin"
+        f" {machine} PROGRAM). smooth why {machine} shows what is known."
     )
 
 
 def pin_again(case: Case) -> str:
     """Replace a pin that names what does not exist any more."""
-    return f"Bind {case.label} to the tool that the program needs, then pin its tools again."
+    return (
+        f"Bind {case.label} to the tool that the program needs, then pin its tools again:"
+        f" smooth pin {case.machine.id} PROGRAM"
+    )
 
 
 def correct_set(by: str) -> str:
     """Make a tool set name what exists."""
-    return f"Put a tool or a tool type that exists into {by}."
+    shown = by.removeprefix("toolSets/")
+    return f"Put a tool or a tool type that exists into {by}. smooth sets show {shown} lists all."
