@@ -2,7 +2,7 @@
 #
 # Shares of CI's time (2 cores, 15 minutes in all, install included):
 #   install 2 min | verify 2 min | test 6 min
-# Of test, the short robustness runs take 1 min (tests/robustness, both engines).
+# Of test, the short robustness runs take 75 s (tests/robustness: both engines, known bugs, soak).
 
 PY ?= python3
 VENV := .venv
@@ -12,7 +12,7 @@ JOBS ?= 2
 CODE := client server migrations tests tools examples bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test robustness verify bench fmt fix proto reference migrate migration lock \
+.PHONY: help install demo serve test robustness soak verify bench fmt fix proto reference migrate migration lock \
 	publish-contract dist protos-zip wheelhouse interop clean
 
 help: ## Show this.
@@ -43,6 +43,9 @@ test: $(VENV)/.dev ## Install what tests need, real PostgreSQL included, and run
 
 robustness: $(VENV)/.dev ## Break servers, networks and databases for long under load: seed=, seeds=3, duration=60, engine=both.
 	$(BIN)/python -m tests.robustness $(foreach option,seed seeds duration engine,$(if $($(option)),--$(option) $($(option))))
+
+soak: $(VENV)/.dev ## Open and cancel thousands of watches under load: rounds=20, of 500 each.
+	SOAK_ROUNDS=$(or $(rounds),20) $(BIN)/python -m pytest tests/robustness/test_soak.py
 
 verify: $(VENV)/.dev ## Format, lint, types, layers, contract, generated code, migrations.
 	$(BIN)/ruff format --check $(CODE)

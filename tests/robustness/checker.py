@@ -156,11 +156,39 @@ def resumable(facts: Facts) -> Iterator[str]:
 def bookmarkable(facts: Facts) -> Iterator[str]:
     """Progress comes right after opening, and every message has a token."""
     for stream in facts.streams:
-        if stream.messages and stream.messages[0].progress is None:
+        first = stream.messages[0] if stream.messages else None
+        if first is not None and first.progress is None and first.snapshot is None:
             yield f"{stream}: its first message was no progress"
         for message in stream.messages:
             if not message.has_token:
                 yield f"{stream}: a message had no token"
+
+
+def snapshots(facts: Facts) -> Iterator[str]:
+    """A snapshot holds each resource as it was at its revision, once, also across reconnects."""
+    for watch, streams in itertools.groupby(
+        sorted(facts.streams, key=lambda stream: (stream.watch, stream.number)),
+        key=lambda stream: stream.watch,
+    ):
+        items: list[tuple[str, str]] = []
+        for stream in streams:
+            items += stream.items
+            if not stream.has_snapshot:
+                continue
+            true = _resources(facts.logs.get(stream.view, {}), stream.snapshot)
+            if sorted(items) != sorted(true.items()):
+                odd = sorted(set(items) ^ set(true.items())) or "repeats"
+                yield f"watch {watch} ({stream.view}): its snapshot at {stream.snapshot} has {odd}"
+            items = []
+
+
+def _resources(log: Log, revision: int) -> dict[str, str]:
+    """What there was at a revision, by the log."""
+    found: dict[str, str] = {}
+    for each in sorted(log):
+        if each <= revision:
+            found.update(log[each].images)
+    return {name: digest for name, digest in found.items() if digest}
 
 
 def progressing(facts: Facts) -> Iterator[str]:
@@ -246,6 +274,7 @@ PROMISES: dict[str, Callable[[Facts], Iterator[str]]] = {
     "agreeing": agreeing,
     "resumable": resumable,
     "bookmarkable": bookmarkable,
+    "snapshots": snapshots,
     "progressing": progressing,
     "durable": durable,
     "contiguous": contiguous,

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from smoothcore_server.store.failpoints import PLACES
+from smoothcore_server.store.failpoints import WRITE_PLACES
 from tests.robustness.history import Fault, History, now
 from tests.support.proxy import Proxy, serving
 from tests.support.smooth import Caller, ServerProcess
 
+PLACES = (*WRITE_PLACES, "before_stream_write")
+"""Where servers are killed: places that they come by all the time."""
 PRODUCT = ("smoothcore_server",)
 ROOT_KEY = "ab" * 32
 PROGRESS_S = 0.3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from smoothcore.v1 import change_set_pb2, readiness_pb2, tool_pb2
 from smoothcore.v1.verification_report_pb2 import VERDICT_CODE_UNUSABLE
@@ -26,6 +27,11 @@ def _digest(change: change_set_pb2.Change) -> str:
     return total.hexdigest()
 
 
+def item_of(name: str, resource: Any) -> tuple[str, str]:
+    """A resource as a snapshot has it."""
+    return name, hashlib.blake2b(resource.value, digest_size=5).hexdigest()
+
+
 def logged(view: str, change_set: change_set_pb2.ChangeSet) -> Logged:
     """A change set of ListChanges."""
     is_all = view == ALL.name
@@ -35,9 +41,17 @@ def logged(view: str, change_set: change_set_pb2.ChangeSet) -> Logged:
         changes=changes_of(change_set),
         request_id=change_set.request_id,
         time_us=change_set.time.ToMicroseconds(),
+        images=_images(change_set),
         unusable=_unusable(change_set) if is_all else {},
         judged=_judged(change_set) if is_all else None,
     )
+
+
+def _images(change_set: change_set_pb2.ChangeSet) -> dict[str, str]:
+    return {
+        change.name: item_of(change.name, change.after)[1] if change.HasField("after") else ""
+        for change in change_set.changes
+    }
 
 
 def _unusable(change_set: change_set_pb2.ChangeSet) -> dict[str, bool]:

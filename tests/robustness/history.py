@@ -62,6 +62,12 @@ class Received:
     progress: int | None = None
     sets: tuple[tuple[int, bool, Changes], ...] = ()
     """(revision, more, changes)."""
+    snapshot: int | None = None
+    """The revision of the snapshot that it is a part of."""
+    items: tuple[tuple[str, str], ...] = ()
+    """(name, digest of the resource) of that part."""
+    snapshot_end: bool = False
+    """Whether the snapshot is complete with it."""
     at: float = 0.0
 
 
@@ -97,6 +103,8 @@ class Logged:
     changes: Changes
     request_id: str = ""
     time_us: int = 0
+    images: dict[str, str] = field(default_factory=dict)
+    """Name -> digest of each resource behind this change set; empty for one that is gone."""
     unusable: dict[str, bool] = field(default_factory=dict)
     """Tools of the mill that this change set makes unusable (True) or usable again."""
     judged: list[str] | None = None

@@ -18,6 +18,8 @@ class Place:
 
     revision: int
     token: str = ""
+    snapshot: bool = False
+    """Whether a snapshot is to come first."""
 
 
 @dataclass
@@ -57,11 +59,17 @@ async def at_the_beginning(caller: Caller, view: View, bookmarks: Bookmarks) -> 
     return bookmarks.first
 
 
+async def with_a_snapshot(caller: Caller, view: View, bookmarks: Bookmarks) -> Place:
+    """With all there is now, and then what is committed."""
+    return Place(NOW, snapshot=True)
+
+
 STARTS: dict[str, Start] = {
     "now": at_now,
     "list": behind_a_list,
     "past": in_the_past,
     "beginning": at_the_beginning,
+    "snapshot": with_a_snapshot,
 }
 
 

@@ -40,6 +40,12 @@ class Stream:
     end: int = -1
     """All up to here was sent, or did not match: where the last token stands."""
     code: str = ""
+    snapshot: int = -1
+    """The revision of its snapshot; below 0 without one."""
+    items: list[tuple[str, str]] = field(default_factory=list)
+    """(name, digest) of what came of the snapshot on this stream."""
+    has_snapshot: bool = False
+    """Whether the snapshot was completed on it."""
     _claimed: int = -1
     _open: list[Part] = field(default_factory=list)
 
@@ -58,6 +64,12 @@ class Stream:
     def feed(self, message: Received) -> None:
         """Take the next message."""
         self.messages.append(message)
+        if message.snapshot is not None:
+            self.snapshot = message.snapshot
+            self.items += [(name, digest) for name, digest in message.items]
+            if message.snapshot_end:
+                self.has_snapshot = True
+                self.start = self.end = self._claimed = message.snapshot
         if message.progress is not None:
             self._tear(None)
             if self.start < 0:

@@ -31,17 +31,18 @@ def one(digest: str) -> Changes:
 
 
 LOG: list[Event] = [
-    Logged(EVERYTHING, 1, one("a"), request_id="r1", time_us=10, judged=[]),
+    Logged(EVERYTHING, 1, one("a"), "r1", 10, images={"tools/a": "a1", "x": "x1"}, judged=[]),
     Logged(
         EVERYTHING,
         2,
         [[0, "b"], [1, "c"]],
         request_id="r2",
         time_us=20,
+        images={"tools/b": "b2"},
         unusable={"tools/tool-1": True},
         judged=["tools/tool-1"],
     ),
-    Logged(EVERYTHING, 3, one("d"), time_us=30),
+    Logged(EVERYTHING, 3, one("d"), time_us=30, images={"tools/a": "a3", "x": ""}),
     Logged(EVERYTHING, 4, one("e"), request_id="r4", time_us=40),
     Logged(TOOLS, 2, one("b")),
     Logged(TOOLS, 4, one("e")),
@@ -75,6 +76,13 @@ WATCHES: list[Event] = [
     Received(4, has_token=True, progress=3),
     Received(4, has_token=True, sets=((4, False, one("e")),)),
     Received(4, has_token=True, progress=4),
+    Opened(5, watch=3, view=EVERYTHING, start="snapshot", behind=NOW),
+    Received(5, has_token=True, snapshot=3, items=(("tools/a", "a3"),)),
+    Ended(5, "UNAVAILABLE/"),
+    Opened(6, watch=3, view=EVERYTHING, start="resumed", behind=NOW),
+    Received(6, has_token=True, snapshot=3, items=(("tools/b", "b2"),)),
+    Received(6, has_token=True, snapshot=3, snapshot_end=True),
+    Received(6, has_token=True, sets=((4, False, one("e")),)),
 ]
 GOOD = [*LOG, *WRITES, *WATCHES]
 
@@ -145,6 +153,24 @@ BAD: dict[str, tuple[str, list[Event]]] = {
     "a token is refused": ("resumable", instead(15, Ended(3, "FAILED_PRECONDITION/TOKEN_FOREIGN"))),
     "a stream begins with a change set": ("bookmarkable", without(1)),
     "a message has no token": ("bookmarkable", instead(9, Received(2, False, progress=3))),
+    "a snapshot lacks a resource": ("snapshots", without(24)),
+    "a snapshot has a resource as it was before": (
+        "snapshots",
+        instead(21, Received(5, has_token=True, snapshot=3, items=(("tools/a", "a1"),))),
+    ),
+    "a snapshot has what was gone": (
+        "snapshots",
+        instead(24, WATCHES[24], Received(6, has_token=True, snapshot=3, items=(("x", "x1"),))),
+    ),
+    "a snapshot repeats a resource": ("snapshots", instead(24, WATCHES[24], WATCHES[24])),
+    "a change set behind a snapshot is left out": (
+        "reliable",
+        instead(26, Received(6, has_token=True, progress=4)),
+    ),
+    "a snapshot is followed by what it holds": (
+        "progressing",
+        instead(26, Received(6, True, sets=((3, False, one("d")),)), WATCHES[26]),
+    ),
     "progress overtakes a change set": (
         "progressing",
         instead(10, Received(2, has_token=True, progress=4), WATCHES[10]),

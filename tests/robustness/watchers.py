@@ -10,8 +10,8 @@ import grpc
 
 from smoothcore.v1 import change_service_pb2
 from tests.robustness.cluster import Cluster
-from tests.robustness.digests import changes_of
-from tests.robustness.history import Ended, History, Opened, Received, now
+from tests.robustness.digests import changes_of, item_of
+from tests.robustness.history import NOW, Ended, History, Opened, Received, now
 from tests.robustness.starts import STARTS, Bookmarks, Place
 from tests.robustness.statuses import code_of
 from tests.robustness.streams import Stream
@@ -19,6 +19,7 @@ from tests.robustness.views import View
 
 SILENCE_S = 4.0
 """Progress is due much earlier: a stream that is silent for so long is given up."""
+SNAPSHOT = ("snapshot_items", "snapshot_end")
 Response = change_service_pb2.WatchChangesResponse
 _streams = itertools.count(1)
 
@@ -71,7 +72,10 @@ class Watcher:
             Opened(stream.number, self.number, stream.view, start, stream.behind, now())
         )
         request = change_service_pb2.WatchChangesRequest(
-            types=self.view.types, parent=self.view.parent, resume_token=self._place.token
+            types=self.view.types,
+            parent=self.view.parent,
+            resume_token=self._place.token,
+            snapshot_first=self._place.snapshot,
         )
         call = caller.changes.WatchChanges(request)
         code = ""
@@ -102,19 +106,24 @@ class Watcher:
                 await asyncio.sleep(self._chance.uniform(0, 0.5))
 
     def _take(self, message: Response, stream: Stream) -> None:
-        is_progress = message.WhichOneof("message") == "progress"
+        kind = message.WhichOneof("message")
         received = Received(
             stream=stream.number,
             has_token=bool(message.resume_token),
-            progress=message.progress.revision if is_progress else None,
+            progress=message.progress.revision if kind == "progress" else None,
             sets=tuple(
                 (each.revision, each.more, changes_of(each)) for each in message.changes.change_sets
             ),
+            snapshot=getattr(message, kind).revision if kind in SNAPSHOT else None,
+            items=tuple(item_of(each.name, each.resource) for each in message.snapshot_items.items),
+            snapshot_end=kind == "snapshot_end",
             at=now(),
         )
         self._history.add(received)
         stream.feed(received)
         if stream.end < 0:
+            # Within a snapshot: the token says what is still to come of it.
+            self._place = Place(NOW, message.resume_token)
             return
         self._place = Place(stream.end, message.resume_token)
         self.reached = stream.end
