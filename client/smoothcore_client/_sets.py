@@ -26,7 +26,15 @@ def read_members(source: Source) -> list[ToolSetMember]:
     text = read(source).decode("utf-8-sig")
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
-    rows = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    lines = io.StringIO(text, newline="")
+    rows = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
+    try:
+        return _members(rows)
+    except csv.Error as error:
+        raise ValueError(f"line {rows.line_num + 1}: {error}") from None
+
+
+def _members(rows: csv.DictReader[str]) -> list[ToolSetMember]:
     columns = [name.strip().lower() for name in rows.fieldnames or ()]
     unknown = sorted(set(columns) - set(_COLUMNS))
     if unknown or not {"tool", "type"} & set(columns):

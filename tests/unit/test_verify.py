@@ -197,7 +197,7 @@ def test_a_pinned_tool_that_is_gone_is_never_ok_and_is_to_be_pinned_anew() -> No
         verdict = judge(BARE, table(entry("6.35"), bound=bound), {3: "em-8"})
         assert verdict.code is VerdictCode.UNVERIFIABLE
         assert verdict.message == "T3: the program names tools/em-8, which is gone (dangling)"
-        assert verdict.next_step.endswith("then pin its tools again.")
+        assert verdict.next_step.endswith("pin its tools again: smooth pin mill-1 PROGRAM")
 
 
 @pytest.mark.parametrize("state", [BindingState.SUSPECT, BindingState.DORMANT])

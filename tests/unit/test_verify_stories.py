@@ -323,4 +323,7 @@ def test_a_set_that_names_a_deleted_tool_is_dangling() -> None:
     assert good.code is VerdictCode.OK
     assert dangling.code is VerdictCode.UNVERIFIABLE
     assert dangling.message == "T2: toolSets/job-7 names tools/gone, which is gone (dangling)"
-    assert dangling.next_step == "Put a tool or a tool type that exists into toolSets/job-7."
+    assert dangling.next_step == (
+        "Put a tool or a tool type that exists into toolSets/job-7. smooth sets show job-7 lists"
+        " all."
+    )
