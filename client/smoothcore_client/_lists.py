@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from smoothcore.v1.api_key_pb2 import ApiKey
 from smoothcore.v1.binding_pb2 import Binding
@@ -97,7 +98,10 @@ class Lists(Connection):
         types: Sequence[Word] = (),
         parent: str = "",
         resource_name: str = "",
+        actor: str = "",
         after_revision: int = 0,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
         newest_first: bool = False,
         page_size: int = PAGE_SIZE,
     ) -> Pager[ChangeSet]:
@@ -107,7 +111,10 @@ class Lists(Connection):
             types: only changes of these, e.g. "machine", "tool-table-entry", "readiness".
             parent: only changes of this machine and what belongs to it.
             resource_name: only changes of the resource of this name.
+            actor: only of this actor, e.g. "apiKeys/0192...".
             after_revision: only revisions above this one.
+            start_time: only what was committed at this time or later.
+            end_time: only what was committed before this time.
             newest_first: the newest come first.
             page_size: 1 to 1000.
         """
@@ -115,10 +122,15 @@ class Lists(Connection):
             types=[enum_number(ResourceType, word) for word in types],
             parent=machine_name(parent) if parent else "",
             resource_name=resource_name,
+            actor=actor,
             after_revision=after_revision,
             newest_first=newest_first,
             page_size=page_size,
         )
+        if start_time is not None:
+            request.start_time.FromDatetime(start_time)
+        if end_time is not None:
+            request.end_time.FromDatetime(end_time)
         joiner = Joiner()
         return Pager(
             self.changes.ListChanges, request, lambda reply: joiner.complete(reply.change_sets)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from smoothcore_server.bootstrap import Database
 from smoothcore_server.domain.change import ResourceType
@@ -184,21 +185,18 @@ async def test_revisions_are_found_by_type_machine_and_name(store: Store) -> Non
     await write(store, lambda tx: tx.machines.insert(lathe))  # start + 3
     await write(store, rename_tool("t-1", "drill"))  # start + 4
 
-    async def found(*types: ResourceType, **wanted: object) -> list[int]:
-        usual: dict[str, object] = {
-            "types": types or tuple(ResourceType),
-            "machines": None,
-            "name": "",
-            "after": start,
-            "before": None,
-            "newest_first": False,
-            "limit": 10,
-        }
-        body: Callable[..., list[int]] = lambda connection: change_log.matching_revisions(  # noqa: E731
-            connection,
-            ORGANIZATION,
-            **(usual | wanted),  # type: ignore[arg-type]
+    async def found(
+        *types: ResourceType, newest_first: bool = False, limit: int = 10, **fields: Any
+    ) -> list[int]:
+        wanted = change_log.Wanted(
+            **({"types": types or tuple(ResourceType), "after": start} | fields)
         )
+
+        def body(connection: Connection) -> list[int]:
+            return change_log.matching_revisions(
+                connection, ORGANIZATION, wanted, newest_first=newest_first, limit=limit
+            )
+
         return [revision - start for revision in await store.run_read(body)]
 
     assert await found() == [1, 2, 3, 4]
@@ -208,3 +206,5 @@ async def test_revisions_are_found_by_type_machine_and_name(store: Store) -> Non
     assert await found(machines=[]) == []
     assert await found(name="tools/t-1", after=start + 1) == [4]
     assert await found(before=start + 3) == [1, 2]
+    assert await found(actor=ALICE.actor, types=[ResourceType.TOOL]) == [1, 4]
+    assert await found(actor="apiKeys/nobody") == []

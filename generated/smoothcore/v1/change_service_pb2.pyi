@@ -260,6 +260,9 @@ class ListChangesRequest(_message.Message):
     RESOURCE_NAME_FIELD_NUMBER: _builtins.int
     AFTER_REVISION_FIELD_NUMBER: _builtins.int
     NEWEST_FIRST_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """How many at most: 0 (the default of 100) to 1000."""
     page_token: _builtins.str
@@ -272,9 +275,19 @@ class ListChangesRequest(_message.Message):
     """Only revisions above this one; 0: all."""
     newest_first: _builtins.bool
     """Whether the newest come first."""
+    actor: _builtins.str
+    """Only change sets of this actor, as ChangeSet.actor has it, e.g. "apiKeys/0192…"; empty: all."""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_change_set_pb2.ResourceType.ValueType]:
         """Only changes of these types; empty: all that the credential may read."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only what was committed at this time or later, by the server's clock; empty: from the beginning."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only what was committed before this time; empty: up to now."""
 
     def __init__(
         self,
@@ -286,10 +299,13 @@ class ListChangesRequest(_message.Message):
         resource_name: _builtins.str = ...,
         after_revision: _builtins.int = ...,
         newest_first: _builtins.bool = ...,
+        actor: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_revision", b"after_revision", "newest_first", b"newest_first", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "resource_name", b"resource_name", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after_revision", b"after_revision", "end_time", b"end_time", "newest_first", b"newest_first", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "resource_name", b"resource_name", "start_time", b"start_time", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -106,7 +106,12 @@ class ChangeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListChanges(self, request, context):
-        """Lists change sets, oldest first unless newest_first is set.
+        """Lists change sets, oldest first unless newest_first is set. All filters must match; those of a
+        change set (actor, time) leave it out whole, those of a resource (type, name, parent) leave out
+        its other changes.
+        Returns: INVALID_ARGUMENT if start_time is not before end_time; OUT_OF_RANGE if after_revision
+        or start_time lies where history was compacted away (metadata "oldest_revision" says from where
+        on it is kept; without either the list begins there).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

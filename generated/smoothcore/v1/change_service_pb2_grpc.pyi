@@ -73,7 +73,13 @@ class ChangeServiceStub:
     INVALID_ARGUMENT / TOKEN_INVALID (not a token of this server: stop).
     """
     ListChanges: _grpc.UnaryUnaryMultiCallable[_change_service_pb2.ListChangesRequest, _change_service_pb2.ListChangesResponse]
-    """Lists change sets, oldest first unless newest_first is set."""
+    """Lists change sets, oldest first unless newest_first is set. All filters must match; those of a
+    change set (actor, time) leave it out whole, those of a resource (type, name, parent) leave out
+    its other changes.
+    Returns: INVALID_ARGUMENT if start_time is not before end_time; OUT_OF_RANGE if after_revision
+    or start_time lies where history was compacted away (metadata "oldest_revision" says from where
+    on it is kept; without either the list begins there).
+    """
     GetResourceAt: _grpc.UnaryUnaryMultiCallable[_change_service_pb2.GetResourceAtRequest, _change_service_pb2.GetResourceAtResponse]
     """Reads what a resource was, as the hub knew it at a revision or a time: "what was T7's length at
     14:03?". Resources that were deleted since can be read too.
@@ -127,7 +133,13 @@ class ChangeServiceAsyncStub(ChangeServiceStub):
     INVALID_ARGUMENT / TOKEN_INVALID (not a token of this server: stop).
     """
     ListChanges: _aio.UnaryUnaryMultiCallable[_change_service_pb2.ListChangesRequest, _change_service_pb2.ListChangesResponse]  # type: ignore[assignment]
-    """Lists change sets, oldest first unless newest_first is set."""
+    """Lists change sets, oldest first unless newest_first is set. All filters must match; those of a
+    change set (actor, time) leave it out whole, those of a resource (type, name, parent) leave out
+    its other changes.
+    Returns: INVALID_ARGUMENT if start_time is not before end_time; OUT_OF_RANGE if after_revision
+    or start_time lies where history was compacted away (metadata "oldest_revision" says from where
+    on it is kept; without either the list begins there).
+    """
     GetResourceAt: _aio.UnaryUnaryMultiCallable[_change_service_pb2.GetResourceAtRequest, _change_service_pb2.GetResourceAtResponse]  # type: ignore[assignment]
     """Reads what a resource was, as the hub knew it at a revision or a time: "what was T7's length at
     14:03?". Resources that were deleted since can be read too.
@@ -190,7 +202,13 @@ class ChangeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _change_service_pb2.ListChangesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_change_service_pb2.ListChangesResponse, _abc.Awaitable[_change_service_pb2.ListChangesResponse]]:
-        """Lists change sets, oldest first unless newest_first is set."""
+        """Lists change sets, oldest first unless newest_first is set. All filters must match; those of a
+        change set (actor, time) leave it out whole, those of a resource (type, name, parent) leave out
+        its other changes.
+        Returns: INVALID_ARGUMENT if start_time is not before end_time; OUT_OF_RANGE if after_revision
+        or start_time lies where history was compacted away (metadata "oldest_revision" says from where
+        on it is kept; without either the list begins there).
+        """
 
     @_abc_1.abstractmethod
     def GetResourceAt(

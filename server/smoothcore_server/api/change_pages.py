@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from smoothcore.v1 import change_service_pb2, change_set_pb2
 from smoothcore_server.api.messages import change_set as message
+from smoothcore_server.api.messages.values import moment_from
 from smoothcore_server.api.service import MAX_PAGE_BYTES
 from smoothcore_server.api.watch_messages import split
 from smoothcore_server.app.visibility import View
-from smoothcore_server.domain.change import Change, ChangeSet
+from smoothcore_server.domain.change import Change, ChangeSet, ResourceType
 from smoothcore_server.feed.ring import size_of
-from smoothcore_server.store import change_log, horizon
-from smoothcore_server.store.transaction import Reader
+from smoothcore_server.store import change_log, horizon, nouns
+from smoothcore_server.store.transaction import TICK, Reader
 
 _BATCH = 16
 """So many change sets are read at once: a page that is full early leaves the others alone."""
@@ -71,8 +73,9 @@ def _revisions(
     limit: int,
 ) -> list[int]:
     reach = horizon.read(reader.connection, reader.organization)
-    # Without a revision to begin behind, all is asked for that there is.
-    after, before = request.after_revision or reach.history, None
+    after, before = _between(reader, request)
+    # Without a place to begin behind, all is asked for that there is.
+    after = reach.history if after is None else after
     if start is not None:
         # A revision that is not complete yet comes again.
         again = 1 if start.ordinal else 0
@@ -82,17 +85,46 @@ def _revisions(
             after = start.revision - again
         horizon.check_history(reach, start.revision - again)
     horizon.check_history(reach, after)
+    wanted = change_log.Wanted(
+        types=_types(view, request.resource_name),
+        machines=_machines_in_log(view),
+        name=request.resource_name,
+        actor=request.actor,
+        after=after,
+        before=before,
+    )
     return change_log.matching_revisions(
         reader.connection,
         reader.organization,
-        types=sorted(view.types, key=lambda item: item.value),
-        machines=_machines_in_log(view),
-        name=request.resource_name,
-        after=after,
-        before=before,
+        wanted,
         newest_first=request.newest_first,
         limit=limit,
     )
+
+
+def _between(
+    reader: Reader, request: change_service_pb2.ListChangesRequest
+) -> tuple[int | None, int | None]:
+    """The revisions that the request's bounds lie between, its times included."""
+    after, before = request.after_revision or None, None
+    if request.HasField("start_time"):
+        by_time = _last_before(reader, moment_from(request.start_time))
+        after = max(after or 0, by_time)
+    if request.HasField("end_time"):
+        before = _last_before(reader, moment_from(request.end_time)) + 1
+    return after, before
+
+
+def _last_before(reader: Reader, time: datetime) -> int:
+    """The newest revision that was committed before a time; 0 where there was none."""
+    return change_log.revision_at(reader.connection, reader.organization, time - TICK)
+
+
+def _types(view: View, name: str) -> list[ResourceType]:
+    """The types to look for: one, where the name tells it."""
+    of_name = nouns.type_of(name) if name else None
+    types = view.types if of_name is None else view.types & {of_name}
+    return sorted(types, key=lambda item: item.value)
 
 
 def _machines_in_log(view: View) -> list[str] | None:

@@ -7,10 +7,20 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    exists,
+    select,
+)
 
 from smoothcore_server.domain.change import (
     Change,
@@ -267,31 +277,59 @@ def _with_changes(
     return [ChangeSet(header, tuple(changes[header.revision])) for header in found]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which changes a reader of the log wants."""
+
+    types: Sequence[ResourceType]
+    machines: Sequence[str] | None = None
+    """None for any; the empty one is that of no machine."""
+    name: str = ""
+    """Of a resource; empty for any."""
+    actor: str = ""
+    """Who made them; empty for anybody."""
+    after: int
+    """Only of revisions above this one."""
+    before: int | None = None
+    """Only of revisions below this one."""
+
+
 def matching_revisions(
     connection: Connection,
     organization: str,
+    wanted: Wanted,
     *,
-    types: Sequence[ResourceType],
-    machines: Sequence[str] | None,
-    name: str,
-    after: int,
-    before: int | None,
     newest_first: bool,
     limit: int,
 ) -> list[int]:
-    """Revisions that hold a change of one of these types, machines (None: any) and this name."""
+    """Revisions that hold a change that is wanted, in order."""
     c = models.change.c
-    query = select(c.revision).where(
+    conditions = [
         c.organization_id == organization,
-        c.type.in_([resource_type.value for resource_type in types]),
-        c.revision > after,
+        c.type.in_([resource_type.value for resource_type in wanted.types]),
+    ]
+    if wanted.machines is not None:
+        conditions.append(c.machine_id.in_(wanted.machines))
+    if wanted.name:
+        conditions.append(c.name == wanted.name)
+    if wanted.actor:
+        query, revision = _by_actor(organization, wanted.actor, conditions)
+    else:
+        query, revision = select(c.revision).distinct().where(*conditions), c.revision
+    query = query.where(revision > wanted.after)
+    if wanted.before is not None:
+        query = query.where(revision < wanted.before)
+    order = revision.desc() if newest_first else revision.asc()
+    return list(connection.execute(query.order_by(order).limit(limit)).scalars())
+
+
+def _by_actor(
+    organization: str, actor: str, conditions: Sequence[ColumnElement[bool]]
+) -> tuple[Select[Any], Column[Any]]:
+    """From the change sets of an actor, which are few, to their changes."""
+    header, c = models.change_set.c, models.change.c
+    holds = exists().where(*conditions, c.revision == header.revision)
+    query = select(header.revision).where(
+        header.organization_id == organization, header.actor == actor, holds
     )
-    if before is not None:
-        query = query.where(c.revision < before)
-    if machines is not None:
-        query = query.where(c.machine_id.in_(machines))
-    if name:
-        query = query.where(c.name == name)
-    order = c.revision.desc() if newest_first else c.revision.asc()
-    query = query.distinct().order_by(order).limit(limit)
-    return list(connection.execute(query).scalars())
+    return query, header.revision

@@ -122,6 +122,7 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.InlineProgram.content": Rule(
         max_bytes=3 * MIB, too_many_bytes="send it with ProgramService.UploadProgram"
     ),
+    "smoothcore.v1.ListChangesRequest.actor": Rule(max_length=200, printable=True),
     "smoothcore.v1.ListChangesRequest.after_revision": _FROM_ZERO,
     "smoothcore.v1.ListChangesRequest.resource_name": Rule(any_resource=True),
     "smoothcore.v1.Machine.staleness_limit": Rule(minimum=1, maximum=366 * DAY_S),
@@ -255,6 +256,14 @@ def _batches(plural: str, resource: str) -> dict[str, MessageRule]:
     }
 
 
+def _start_before_end(message: Any) -> Iterator[Problem]:
+    if not (message.HasField("start_time") and message.HasField("end_time")):
+        return
+    start, end = message.start_time, message.end_time
+    if (start.seconds, start.nanos) >= (end.seconds, end.nanos):
+        yield "end_time", "is not behind start_time: nothing lies between them"
+
+
 def _snapshot_or_token(message: Any) -> Iterator[Problem]:
     if message.snapshot_first and message.resume_token:
         yield "resume_token", "leave it empty with snapshot_first: a watch goes on, or begins anew"
@@ -308,6 +317,7 @@ MESSAGES: dict[str, MessageRule] = {
     "smoothcore.v1.ToolSetMember": MessageRule(oneofs=("item",)),
     "smoothcore.v1.UploadProgramRequest": MessageRule(oneofs=("part",)),
     "smoothcore.v1.VerifyAuditChainRequest": MessageRule(cross=(_from_before_to,)),
+    "smoothcore.v1.ListChangesRequest": MessageRule(cross=(_start_before_end,)),
     "smoothcore.v1.WatchChangesRequest": MessageRule(cross=(_snapshot_or_token,)),
     "smoothcore.v1.VerifyProgramRequest": MessageRule(oneofs=("program_source", "table_source")),
 }
