@@ -59,7 +59,7 @@ async def test_calls_that_are_cancelled_near_their_commit_leave_nothing_half_don
     first = await head(store) + 1
     moments = random.Random(42)
     announced: list[int] = []
-    store.on_commit = lambda _organization, revision: announced.append(revision)
+    store.on_commit = lambda new: announced.append(new.change_set.header.revision)
     answered: list[str] = []
 
     async def one(mark: str) -> None:

@@ -100,7 +100,9 @@ async def test_an_empty_change_set_takes_no_revision(store: Store) -> None:
 
 async def test_a_commit_is_announced_once_and_an_empty_one_is_not(store: Store) -> None:
     announced: list[tuple[str, int]] = []
-    store.on_commit = lambda organization, revision: announced.append((organization, revision))
+    store.on_commit = lambda new: announced.append(
+        (new.change_set.header.organization, new.change_set.header.revision)
+    )
     first = await write(store, add_tool("t-1"))
     await write(store, lambda _tx: None)
     second = await write(store, add_tool("t-2"))

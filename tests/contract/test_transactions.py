@@ -179,7 +179,7 @@ async def test_a_database_that_keeps_asking_to_try_again_is_unavailable(store: S
 
 async def test_a_commit_whose_reply_was_lost_is_answered_as_what_it_was(store: Store) -> None:
     announced: list[int] = []
-    store.on_commit = lambda _organization, revision: announced.append(revision)
+    store.on_commit = lambda new: announced.append(new.change_set.header.revision)
     store.engine = LosesReplyOfCommit(store.engine)
     committed = await write(store, add_tool("t-1"), request("r-1"), kept_text())
     assert await tool_ids(store) == ["t-1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from smoothcore_server.feed.tailer import Feed
 from smoothcore_server.feed.tokens import Position
 from smoothcore_server.store import change_log
 from smoothcore_server.store.change_log import GENESIS
+from smoothcore_server.store.store import NewChangeSet
 from tests.feed.conftest import Follow
 from tests.feed.facts import change_set
 from tests.feed.following import eventually, reason
@@ -60,6 +62,72 @@ async def test_reading_twice_at_the_same_time_neither_repeats_nor_fails(
     found = ring.behind(1, 100)
     assert found is not None
     assert [each.header.revision for each in found] == [2, 3, 4, 5, 6]
+
+
+@pytest.fixture
+async def feed(database: Database) -> AsyncIterator[Feed]:
+    """A feed that follows, and polls so seldom that a test would not live to see it."""
+    made = Feed(database.store, poll_s=600)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def logged(database: Database, revision: int) -> Sequence[ChangeSet]:
+    return await database.store.run_read(
+        lambda connection: change_log.read_after(connection, "default", revision, 1_000)
+    )
+
+
+async def test_what_is_passed_on_is_what_the_log_holds(database: Database, feed: Feed) -> None:
+    ring = await feed.ring("default")
+    first = ring.head
+    for number in range(5):
+        await write(database)
+        await eventually(lambda number=number: ring.head == first + number + 1)  # type: ignore[misc]
+    assert ring.behind(first, 100) == list(await logged(database, first))
+
+
+async def test_commits_that_are_told_of_in_another_order_are_passed_on_in_theirs(
+    database: Database, feed: Feed
+) -> None:
+    ring = await feed.ring("default")
+    first = ring.head
+    told: list[NewChangeSet] = []
+    database.store.on_commit = told.append
+    for _ in range(3):
+        await write(database)
+    for new in reversed(told):
+        feed._take(new)
+    await eventually(lambda: ring.head == first + 3)
+    for new in told:
+        feed._take(new)  # Late, and known already.
+    assert ring.behind(first, 100) == list(await logged(database, first))
+
+
+async def test_commits_that_are_passed_on_while_the_log_is_read_are_there_once(
+    database: Database, feed: Feed
+) -> None:
+    ring = await feed.ring("default")
+    first = ring.head
+    for _ in range(10):
+        await asyncio.gather(*[write(database) for _ in range(4)], feed._discover())
+    await eventually(lambda: ring.head == first + 40)
+    assert ring.behind(first, 100) == list(await logged(database, first))
+
+
+async def test_a_change_set_of_another_history_is_not_passed_on(
+    database: Database, feed: Feed
+) -> None:
+    ring = await feed.ring("default")
+    first = ring.head
+    told: list[NewChangeSet] = []
+    database.store.on_commit = told.append
+    await write(database)
+    feed._take(dataclasses.replace(told[0], behind=b"another"))
+    assert ring.head == first
+    await eventually(lambda: ring.head == first + 1)
+    assert ring.behind(first, 100) == list(await logged(database, first))
 
 
 async def test_a_new_organization_has_one_ring_however_many_ask_for_it_at_once(
@@ -106,6 +174,7 @@ async def test_a_hole_in_the_log_stops_the_feed_of_that_organization_only(
     await database.create_organization("other", "")
     feed = Feed(database.store, poll_s=0.02)
     await feed.start()
+    database.store.on_commit = lambda _new: None  # As commits of another process.
     try:
         with_a_hole(monkeypatch, "default", missing=3)
         for _ in range(3):
@@ -163,6 +232,7 @@ async def test_the_feed_goes_on_after_its_reads_have_failed(
 ) -> None:
     feed = Feed(database.store, poll_s=0.02)
     await feed.start()
+    database.store.on_commit = lambda _new: None  # As commits of another process.
     try:
 
         def broken(*_: object) -> Sequence[ChangeSet]:
@@ -208,7 +278,7 @@ async def test_a_watch_ends_when_the_database_goes_back_to_another_history(
             connection.execute(text(statement), parameters)
 
     store = server_on_each.application.store
-    on_commit, store.on_commit = store.on_commit, lambda _organization, _revision: None
+    on_commit, store.on_commit = store.on_commit, lambda _new: None
     await store.run_write(undo)
     # The same revision, and one more, before the tailer looks again.
     await create_tool(caller, "instead")

@@ -21,7 +21,7 @@ async def test_without_a_token_nothing_comes_that_was_committed_before(
 ) -> None:
     caller = server_on_each.caller()
     # The tailer has not been told of this commit, as if another process had made it.
-    server_on_each.application.store.on_commit = lambda _organization, _revision: None
+    server_on_each.application.store.on_commit = lambda _new: None
     before = await create_tool(caller, "before")
     follower = await follow(caller)
     assert follower.first_revision == before

@@ -9,7 +9,7 @@ from smoothcore_server.app.claim_facts import claimants, facts_of, nobody_sees
 from smoothcore_server.app.jobs import active_job
 from smoothcore_server.app.table_facts import bound_of_types
 from smoothcore_server.domain.binding import Binding, BindingState
-from smoothcore_server.domain.change import ResourceType
+from smoothcore_server.domain.change import ChangeKind, ResourceType
 from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
 from smoothcore_server.domain.job import Job
 from smoothcore_server.domain.machine import Machine
@@ -55,7 +55,8 @@ def _machines_of_changed_tools(tx: Transaction) -> set[str]:
     changed = [
         change.name.removeprefix("tools/")
         for change in tx.changes
-        if change.type is ResourceType.TOOL
+        # Nothing was bound to a tool before it was made; a binding made since is a change itself.
+        if change.type is ResourceType.TOOL and change.kind is not ChangeKind.CREATED
     ]
     bound: list[Binding] = []
     if changed:

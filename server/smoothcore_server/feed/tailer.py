@@ -1,7 +1,7 @@
 """One tailer per process follows the logs of all organizations and fills their rings.
 
-It is woken by commits of this process, and by hints of others (`wakeups`), and polls besides:
-correctness never rests on a wake-up.
+Change sets of this process are passed on as they were written. Those of others are read from the
+log, at hints of theirs (`wakeups`), and by a poll besides: correctness never rests on either.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from smoothcore_server.feed.wakeups.wakeups import Wakeups
 from smoothcore_server.store import change_log, horizon, instance
 from smoothcore_server.store.change_log import GENESIS
 from smoothcore_server.store.instance import OrganizationHead
-from smoothcore_server.store.store import Store
+from smoothcore_server.store.store import NewChangeSet, Store
 
 POLL_S = 1.0
 BATCH = 256
@@ -50,7 +50,7 @@ class Feed:
     async def start(self) -> None:
         """Begin to follow, from where each log stands now."""
         loop = asyncio.get_running_loop()
-        self._store.on_commit = lambda _organization, _revision: self._woken(loop)
+        self._store.on_commit = lambda new: self._committed(loop, new)
         await self._discover()
         self._task = asyncio.create_task(self._follow(), name="feed-tailer")
         if self._wakeups is not None:
@@ -59,7 +59,7 @@ class Feed:
 
     async def stop(self) -> None:
         """Stop following."""
-        self._store.on_commit = lambda _organization, _revision: None
+        self._store.on_commit = lambda _new: None
         tasks = [task for task in (self._task, self._listening) if task is not None]
         for task in tasks:
             task.cancel()
@@ -107,15 +107,22 @@ class Feed:
         check_contiguous(position.revision, found)
         return found
 
-    def _woken(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _committed(self, loop: asyncio.AbstractEventLoop, new: NewChangeSet) -> None:
         try:
-            loop.call_soon_threadsafe(self._committed_here)
+            loop.call_soon_threadsafe(self._take, new)
         except RuntimeError:
             # The loop is closed: this process is on its way out, and readers resume elsewhere.
             log.debug("a commit came after the feed had ended")
 
-    def _committed_here(self) -> None:
-        self._wake.set()
+    def _take(self, new: NewChangeSet) -> None:
+        """Pass on a change set of this process as it is, where it follows what the ring holds;
+        else the log is read, which tells why it does not."""
+        ring = self._rings.get(new.change_set.header.organization)
+        follows = ring is not None and ring.chain_hash == new.behind
+        if ring is not None and follows and ring.head + 1 == new.change_set.header.revision:
+            ring.append([new.change_set])
+        else:
+            self._wake.set()
         if self._wakeups is not None:
             self._wakeups.announce()
 
@@ -166,19 +173,19 @@ class Feed:
     async def _fill(self, ring: Ring, head: OrganizationHead) -> None:
         organization = head.organization
         while True:
+            at, chain_there = ring.head, ring.chain_hash
             reach, (chain_hash, found) = await self._store.run_read(
-                lambda connection: (
-                    horizon.read(connection, organization),
-                    _read(connection, organization, ring.head, BATCH),
-                )
+                partial(_look, organization=organization, revision=at)
             )
-            if ring.head < reach.history:
+            if ring.head != at:
+                continue  # A commit of this process was passed on meanwhile.
+            if at < reach.history:
                 # Images of what this process has not read yet are gone. A watch that has all up to
                 # the horizon (of another replica, before) goes on; others are told.
                 log.warning("the change log of %s was compacted beyond this replica", organization)
                 self._replace(ring, head, None)
                 return
-            if chain_hash != ring.chain_hash:
+            if chain_hash != chain_there:
                 # A restore, or a standby that lacked the last commits, took over. What was sent is
                 # gone from the log: a watcher that went on would miss what stands there instead.
                 log.error("the change log of %s has gone back to another history", organization)
@@ -196,6 +203,14 @@ class Feed:
         """Begin anew at the head, and close what went before."""
         self._rings[head.organization] = Ring(head.revision, head.chain_hash)
         ring.close(why)
+
+
+def _look(
+    connection: Connection, organization: str, revision: int
+) -> tuple[horizon.Horizon, tuple[bytes | None, Sequence[ChangeSet]]]:
+    """How far the log goes back, and what `_read` finds."""
+    reach = horizon.read(connection, organization)
+    return reach, _read(connection, organization, revision, BATCH)
 
 
 def _read(

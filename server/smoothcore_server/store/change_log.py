@@ -133,9 +133,9 @@ def append(
     previous: bytes,
     header: ChangeSetHeader,
     changes: Sequence[Change],
-) -> None:
+) -> ChangeSetHeader:
     """Write a change set, chained to the chain hash before it, and move the organization's head to
-    it. The header comes without its hashes."""
+    it. The header comes without its hashes; gives it with them."""
     hashed = [content(change) for change in changes]
     header = dataclasses.replace(header, digest=digest_of(hashed))
     header = dataclasses.replace(header, chain_hash=chain_hash(key, previous, header))
@@ -165,6 +165,7 @@ def append(
         "chain_hash": header.chain_hash,
     }
     _MOVE_HEAD.run(connection, [head])
+    return header
 
 
 def _header_row(header: ChangeSetHeader) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, select
 
-from smoothcore_server.domain.change import ChangeSetHeader
+from smoothcore_server.domain.change import ChangeSet, ChangeSetHeader
 from smoothcore_server.domain.errors import ErrorReason, UnavailableError
 from smoothcore_server.store import change_log, failpoints, idempotency, models
 from smoothcore_server.store.engine import (
@@ -42,6 +42,15 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
+class NewChangeSet:
+    """A change set that was just committed."""
+
+    change_set: ChangeSet
+    behind: bytes
+    """The chain hash of the revision before it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Committed(Generic[T]):
     """What came of a transaction."""
 
@@ -50,6 +59,7 @@ class Committed(Generic[T]):
     """Its revision; the head where it changed nothing."""
     change_set_id: str = ""
     """Empty where it changed nothing, or where an earlier answer was replayed."""
+    new: NewChangeSet | None = None
 
 
 class Store:
@@ -66,8 +76,8 @@ class Store:
     ) -> None:
         self.engine = engine
         self.clock = clock
-        self.on_commit: Callable[[str, int], None] = lambda _organization, _revision: None
-        """Called after each commit that has a revision, on a thread of the store."""
+        self.on_commit: Callable[[NewChangeSet], None] = lambda _new: None
+        """Called after each commit that has a revision."""
         self._chain_key = chain_key
         self._encode = encode
         self._before_commit = before_commit
@@ -162,9 +172,9 @@ class Store:
             if not await self._was_committed(author.organization, change_set_id):
                 raise _unavailable() from error
             committed = done[0]
-        if committed.change_set_id:
+        if committed.new is not None:
             failpoints.hit("after_commit_before_reply")
-            self.on_commit(author.organization, committed.revision)
+            self.on_commit(committed.new)
         return committed
 
     def _run(
@@ -186,15 +196,14 @@ class Store:
         value = use_case(transaction)
         self._before_commit(transaction)
         failpoints.hit("after_writes")
-        if transaction.changes:
-            self._append(transaction, change_set_id)
+        new = self._append(transaction, change_set_id) if transaction.changes else None
         answer = reply(value, transaction.revision)
         if kept is not None:
             idempotency.keep(connection, author, kept, answer, transaction.now)
         failpoints.hit("before_commit")
-        return Committed(answer, transaction.revision, change_set_id if transaction.changes else "")
+        return Committed(answer, transaction.revision, change_set_id if new else "", new)
 
-    def _append(self, transaction: Transaction, change_set_id: str) -> None:
+    def _append(self, transaction: Transaction, change_set_id: str) -> NewChangeSet:
         author = transaction.author
         header = ChangeSetHeader(
             organization=author.organization,
@@ -209,10 +218,11 @@ class Store:
             digest=b"",
             chain_hash=b"",
         )
-        previous = transaction.head.chain_hash
-        change_log.append(
-            transaction.connection, self._chain_key, previous, header, transaction.changes
+        previous, changes = transaction.head.chain_hash, tuple(transaction.changes)
+        header = change_log.append(
+            transaction.connection, self._chain_key, previous, header, changes
         )
+        return NewChangeSet(ChangeSet(header, changes), previous)
 
     async def _was_committed(self, organization: str, change_set_id: str) -> bool:
         """Whether a change set is in the log. The lock waits for a COMMIT that the database has
