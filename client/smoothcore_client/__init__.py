@@ -44,6 +44,7 @@ from smoothcore_client._names import (
     readiness_name,
     tool_name,
     tool_set_name,
+    tool_type_name,
 )
 from smoothcore_client._paging import Pager
 from smoothcore_client._sets import read_members
@@ -96,4 +97,5 @@ __all__ = [
     "table_format",
     "tool_name",
     "tool_set_name",
+    "tool_type_name",
 ]

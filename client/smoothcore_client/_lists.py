@@ -19,10 +19,11 @@ from smoothcore.v1.program_pb2 import Program
 from smoothcore.v1.program_pin_pb2 import ProgramPin
 from smoothcore.v1.program_service_pb2 import ListProgramPinsRequest, ListProgramsRequest
 from smoothcore.v1.tool_pb2 import Tool
-from smoothcore.v1.tool_service_pb2 import ListToolsRequest
+from smoothcore.v1.tool_service_pb2 import ListToolsRequest, ListToolTypesRequest
 from smoothcore.v1.tool_set_pb2 import ToolSet
 from smoothcore.v1.tool_set_service_pb2 import ListToolSetsRequest
 from smoothcore.v1.tool_table_entry_pb2 import ToolTableEntry
+from smoothcore.v1.tool_type_pb2 import ToolType
 from smoothcore_client._connection import Connection
 from smoothcore_client._enums import enum_number
 from smoothcore_client._files import Word
@@ -53,15 +54,29 @@ class Lists(Connection):
             self.machines.ListToolTableEntries, request, lambda reply: reply.tool_table_entries
         )
 
-    def list_tools(self, *, page_size: int = PAGE_SIZE) -> Pager[Tool]:
-        """The tools, by id."""
-        request = ListToolsRequest(page_size=page_size)
+    def list_tools(
+        self, *, filter: str = "", order_by: str = "", page_size: int = PAGE_SIZE
+    ) -> Pager[Tool]:
+        """The tools that fulfil a filter (all where it is empty), by id or as ``order_by`` says.
+
+        Some filters: ``external_ids.erp = "4711"``, ``tool_type = toolTypes/em-6``,
+        ``geometry.diameter >= 6mm AND kind = FLAT_END_MILL``.
+        """
+        request = ListToolsRequest(filter=filter, order_by=order_by, page_size=page_size)
         return Pager(self.tools.ListTools, request, lambda reply: reply.tools)
 
     def list_tool_sets(self, *, page_size: int = PAGE_SIZE) -> Pager[ToolSet]:
         """The tool sets, by id."""
         request = ListToolSetsRequest(page_size=page_size)
         return Pager(self.tool_sets.ListToolSets, request, lambda reply: reply.tool_sets)
+
+    def list_tool_types(
+        self, *, filter: str = "", order_by: str = "", page_size: int = PAGE_SIZE
+    ) -> Pager[ToolType]:
+        """The tool types that fulfil a filter (all where it is empty), by id or as ``order_by``
+        says."""
+        request = ListToolTypesRequest(filter=filter, order_by=order_by, page_size=page_size)
+        return Pager(self.tools.ListToolTypes, request, lambda reply: reply.tool_types)
 
     def list_bindings(
         self, machine: str, *, show_ended: bool = False, page_size: int = PAGE_SIZE

@@ -26,6 +26,11 @@ def tool_set_name(tool_set: str) -> str:
     return _in_collection("toolSets", tool_set)
 
 
+def tool_type_name(tool_type: str) -> str:
+    """``hoffmann-207380-6`` -> ``toolTypes/hoffmann-207380-6``."""
+    return _in_collection("toolTypes", tool_type)
+
+
 def api_key_name(key: str) -> str:
     """``0192…`` -> ``apiKeys/0192…``."""
     return _in_collection("apiKeys", key)

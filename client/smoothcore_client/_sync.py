@@ -208,6 +208,7 @@ class Client:
     list_table_entries = _paging(AsyncClient.list_table_entries)
     list_tools = _paging(AsyncClient.list_tools)
     list_tool_sets = _paging(AsyncClient.list_tool_sets)
+    list_tool_types = _paging(AsyncClient.list_tool_types)
     list_bindings = _paging(AsyncClient.list_bindings)
     list_programs = _paging(AsyncClient.list_programs)
     list_program_pins = _paging(AsyncClient.list_program_pins)

@@ -384,3 +384,55 @@ async def test_what_is_to_be_verified_is_named_once(shop: Shop) -> None:
         done = await shop.run(*arguments)
         assert done.code == 2, arguments
         assert done.err.splitlines()[1].startswith("next: "), done.err
+
+
+async def test_tools_of_a_type_are_made_found_bound_and_changed(shop: Shop) -> None:
+    await shop.with_machine()
+    await shop.done("table", "push", "mill-1", shop.table)
+    made = await shop.done(
+        *("types", "create", "em-quarter", "--name", "1/4 flat", "--kind", "flat-end-mill"),
+        *("--diameter", "0.25in", "--flutes", "3", "--external-id", "erp=4711", "--json"),
+    )
+    (quarter,) = made.objects()
+    assert quarter["externalIds"] == {"erp": "4711"}
+    assert quarter["geometry"]["diameter"]["text"] == "0.25"
+    assert "em-quarter" in (await shop.done("types", "list")).out
+    await shop.done(*("tools", "create", "t7", "--type", "em-quarter", "--external-id", "erp=1"))
+    found = await shop.done("tools", "list", "--filter", 'external_ids.erp = "1"', "--json")
+    assert [tool["name"] for tool in found.objects()] == ["tools/t7"]
+    assert "no tool fulfils" in (await shop.done("tools", "list", "--filter", "external_ids:x")).out
+
+    bound = await shop.done("bind", "mill-1", "T1", "--type", "em-quarter", "--json")
+    shown = (await shop.done("tools", "show", bound.objects()[0]["tool"])).out
+    assert "1/4 flat" in shown
+    assert "toolTypes/em-quarter" in shown
+    wrong = await shop.run("bind", "mill-1", "T2", "t7", "--type", "em-quarter")
+    assert wrong.code == 2
+
+    refused = await shop.run("types", "delete", "em-quarter")
+    assert refused.code == 2
+    assert "RESOURCE_IN_USE" in refused.err
+    taken = await shop.run("tools", "create", "t8", "--external-id", "erp=1")
+    assert taken.code == 2
+    assert "tools/t7" in taken.err
+    changed = await shop.done(
+        *("tools", "update", "t7", "--type", "", "--diameter", "6.2mm"),
+        *("--external-id", "erp=", "--external-id", "mes=9", "--json"),
+    )
+    (tool,) = changed.objects()
+    assert (tool["toolType"], tool["externalIds"]) == ("", {"mes": "9"})
+    assert tool["geometry"]["diameter"]["text"] == "6.2"
+    lines = (await shop.done("changes", "--name", "tools/t7")).out
+    assert "external_ids.mes" in lines
+    assert (await shop.run("tools", "update", "t7")).code == 2
+    await shop.done("types", "update", "em-quarter", "--name", "")
+    assert "1/4 flat" not in (await shop.done("types", "show", "em-quarter")).out
+    await shop.done("machines", "update", "mill-1", "--external-id", "mes=WC-12")
+    assert "WC-12" in (await shop.done("machines", "show", "mill-1")).out
+    await shop.done("tools", "delete", "t7")
+
+
+async def test_an_external_id_without_its_system_is_wrong_use(shop: Shop) -> None:
+    done = await shop.run("tools", "create", "t7", "--external-id", "4711")
+    assert done.code == 2
+    assert "erp=4711" in done.err

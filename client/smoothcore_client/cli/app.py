@@ -19,6 +19,7 @@ from smoothcore_client.cli import (
     programs,
     sets,
     table,
+    tool_types,
     tools,
     verify,
 )
@@ -114,6 +115,7 @@ app.add_typer(machines.app, name="machines")
 app.add_typer(table.app, name="table")
 app.command("adopt")(bindings.adopt)
 app.add_typer(tools.app, name="tools")
+app.add_typer(tool_types.app, name="types")
 app.command("bind")(bindings.bind)
 app.command("move")(bindings.move)
 app.command("unbind")(bindings.unbind)

@@ -11,6 +11,7 @@ from smoothcore.v1.binding_pb2 import Binding, BindingState
 from smoothcore.v1.binding_service_pb2 import (
     BindToolRequest,
     MintFromRow,
+    MintFromType,
     MoveToolRequest,
     UnbindToolRequest,
 )
@@ -18,13 +19,13 @@ from smoothcore.v1.tool_pb2 import Tool
 from smoothcore_client._adopt import Adoptable
 from smoothcore_client._enums import enum_word
 from smoothcore_client._errors import SmoothCoreError
-from smoothcore_client._names import entry_name, last_id, machine_name, tool_name
+from smoothcore_client._names import entry_name, last_id, machine_name, tool_name, tool_type_name
 from smoothcore_client.cli import wording
 from smoothcore_client.cli.machines import MachineArgument
 from smoothcore_client.cli.output import Cell, Output, Styled
 from smoothcore_client.cli.session import CommandError, Session, run
 from smoothcore_client.cli.summary import summary
-from smoothcore_client.cli.tools import tool_row
+from smoothcore_client.cli.tools import TOOL_COLUMNS, tool_row
 
 EntryArgument = Annotated[
     str, typer.Argument(metavar="T", help="The row: T3, 3, 5.1 or DRILL-8/2.")
@@ -59,7 +60,7 @@ def adopt(
             return
         tools = await _tools_of(session, bindings)
         out.table(
-            ("T", "TOOL", "NAME", "KIND", "D", "FLUTES", "CONDITION"),
+            ("T", *TOOL_COLUMNS),
             (
                 (_address(binding), *tool_row(tools.get(binding.tool, Tool(name=binding.tool))))
                 for binding in bindings
@@ -78,6 +79,9 @@ def bind(
     from_row: Annotated[
         bool, typer.Option("--from-row", help="Make a new tool from the row.")
     ] = False,
+    of_type: Annotated[
+        str, typer.Option("--type", metavar="TYPE", help="Make a new tool of this type.")
+    ] = "",
     replace: Annotated[
         bool, typer.Option("--replace", help="End the binding to another tool.")
     ] = False,
@@ -86,8 +90,10 @@ def bind(
 
     Exit codes: 0 bound; 2 error, such as a tool that is bound elsewhere.
     """
-    if bool(tool) == from_row:
-        raise CommandError("name either the tool or --from-row", "smooth bind mill-1 T3 em-6-0042")
+    if [bool(tool), from_row, bool(of_type)].count(True) != 1:
+        raise CommandError(
+            "name either the tool, --from-row or --type", "smooth bind mill-1 T3 em-6-0042"
+        )
 
     async def work(session: Session) -> None:
         request = BindToolRequest(
@@ -97,6 +103,8 @@ def bind(
         )
         if from_row:
             request.from_row.CopyFrom(MintFromRow())
+        elif of_type:
+            request.from_type.CopyFrom(MintFromType(tool_type=tool_type_name(of_type)))
         else:
             request.tool = tool_name(tool)
         _print_binding(session.out, await session.client.bindings.BindTool(request))

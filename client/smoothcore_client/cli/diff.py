@@ -91,7 +91,9 @@ def _flatten_readiness(readiness: Readiness) -> dict[str, str]:
 def _walk(message: Message, prefix: str) -> Iterator[tuple[str, str]]:
     for field, value in message.ListFields():
         path = prefix + field.name
-        if not field.is_repeated:
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            yield from ((f"{path}.{key}", str(value[key])) for key in sorted(value))
+        elif not field.is_repeated:
             yield from _one(field, value, path)
         elif field.message_type is None:
             yield path, ", ".join(_scalar(field, item) for item in value)

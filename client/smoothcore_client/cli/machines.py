@@ -32,6 +32,7 @@ from smoothcore_client._names import last_id, machine_name
 from smoothcore_client.cli import wording
 from smoothcore_client.cli.output import Cell, Output, Styled, note
 from smoothcore_client.cli.session import CommandError, Session, run
+from smoothcore_client.cli.tool_options import ExternalIdOption, parse_external_ids
 from smoothcore_client.cli.values import duration_option, enum_option, length_option
 
 app = typer.Typer(no_args_is_help=True, help="Machines: controls with a tool table.")
@@ -96,6 +97,7 @@ def create(
         length_option("--wear-band", "How much smaller than nominal D may read, e.g. 0.1mm."),
     ] = None,
     name: Annotated[str, typer.Option(help="Name for people.")] = "",
+    external_id: ExternalIdOption = None,
 ) -> None:
     """Make a machine.
 
@@ -110,6 +112,7 @@ def create(
         length_reference=LengthReference.ValueType(length_reference),
         minimum_assurance=Assurance.ValueType(minimum_assurance),
         wear_band=wear_band,
+        external_ids=parse_external_ids(external_id),
     )
     if diameter_register:
         machine.register_profile.diameter_meaning = DiameterMeaning.ValueType(diameter_register)
@@ -162,6 +165,7 @@ def update(
         length_option("--wear-band", "How much smaller than nominal D may read, e.g. 0.1mm."),
     ] = None,
     name: Annotated[str, typer.Option(help="Name for people.")] = "",
+    external_id: ExternalIdOption = None,
 ) -> None:
     """Change what is stated of a machine; what is left out stays as it is.
 
@@ -176,6 +180,7 @@ def update(
         length_reference=LengthReference.ValueType(length_reference),
         minimum_assurance=Assurance.ValueType(minimum_assurance),
         wear_band=wear_band,
+        external_ids=parse_external_ids(external_id),
     )
     if staleness is not None:
         wanted.staleness_limit.FromTimedelta(staleness)
@@ -291,6 +296,7 @@ def print_machine(out: Output, machine: Machine) -> None:
             ("wear band", wording.length(machine.wear_band)),
             ("table", _table_state(machine)),
             ("", Styled(machine.table_state_reason, "red") if machine.table_state_reason else ""),
+            *((f"id in {key}", value) for key, value in sorted(machine.external_ids.items())),
             ("revision", str(machine.revision)),
         ]
     )

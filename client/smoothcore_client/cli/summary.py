@@ -18,6 +18,7 @@ from smoothcore.v1.readiness_pb2 import Readiness, ReadinessState
 from smoothcore.v1.tool_pb2 import Tool, ToolCondition, ToolKind
 from smoothcore.v1.tool_set_pb2 import ToolSet, ToolSetKind
 from smoothcore.v1.tool_table_entry_pb2 import EntryState, ToolTableEntry
+from smoothcore.v1.tool_type_pb2 import ToolType
 from smoothcore_client._enums import enum_word
 from smoothcore_client._names import last_id, tool_name
 from smoothcore_client.cli.wording import length, loud, plural
@@ -71,6 +72,15 @@ def _tool(tool: Tool) -> list[str]:
     ]
 
 
+def _tool_type(tool_type: ToolType) -> list[str]:
+    diameter = length(tool_type.geometry.diameter)
+    return [
+        tool_type.display_name,
+        enum_word(ToolKind, tool_type.kind) if tool_type.kind else "",
+        f"D {diameter}" if diameter else "",
+    ]
+
+
 def _binding(binding: Binding) -> list[str]:
     confirmed = binding.state == BindingState.BINDING_STATE_CONFIRMED
     return [
@@ -115,6 +125,7 @@ _BY_TYPE: dict[type[Any], Callable[[Any], list[str]]] = {
     Machine: _machine,
     ToolTableEntry: _entry,
     Tool: _tool,
+    ToolType: _tool_type,
     Binding: _binding,
     Program: _program,
     ProgramPin: _program_pin,

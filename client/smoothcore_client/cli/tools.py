@@ -5,45 +5,67 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from google.protobuf.field_mask_pb2 import FieldMask
 
-from smoothcore.v1.length_pb2 import Length
-from smoothcore.v1.tool_pb2 import Tool, ToolCondition, ToolGeometry, ToolKind
+from smoothcore.v1.tool_pb2 import Tool, ToolCondition, ToolKind
 from smoothcore.v1.tool_service_pb2 import (
     CreateToolRequest,
     DeleteToolRequest,
     GetToolRequest,
     SetToolConditionRequest,
+    UpdateToolRequest,
 )
 from smoothcore_client._enums import enum_word
-from smoothcore_client._names import last_id, tool_name
+from smoothcore_client._names import last_id, tool_name, tool_type_name
 from smoothcore_client.cli import wording
 from smoothcore_client.cli.diff import flatten
 from smoothcore_client.cli.output import Cell, Output, Styled
-from smoothcore_client.cli.session import Session, run
-from smoothcore_client.cli.values import enum_argument, enum_option, length_option
+from smoothcore_client.cli.session import CommandError, Session, run
+from smoothcore_client.cli.tool_options import (
+    CornerRadiusOption,
+    DiameterOption,
+    ExternalIdOption,
+    FilterOption,
+    FlutesOption,
+    KindOption,
+    ManufacturerOption,
+    NameOption,
+    OverallLengthOption,
+    ProductIdOption,
+    Stated,
+    parse_external_ids,
+)
+from smoothcore_client.cli.values import enum_argument
 
 app = typer.Typer(no_args_is_help=True, help="Tools: assemblies that can be picked up.")
+
+TypeOption = Annotated[
+    str | None, typer.Option("--type", help="The type it is one of, e.g. hoffmann-207380-6.")
+]
+SerialNumberOption = Annotated[str | None, typer.Option("--serial-number", help="Its number.")]
+TOOL_COLUMNS = ("TOOL", "NAME", "KIND", "D", "FLUTES", "TYPE", "CONDITION")
 
 ToolArgument = Annotated[str, typer.Argument(help="The tool, e.g. em-6-0042.")]
 
 
 @app.command("list")
-def list_tools(ctx: typer.Context) -> None:
+def list_tools(ctx: typer.Context, filter: FilterOption = "") -> None:
     """List the tools.
 
     Exit codes: 0 listed; 2 error.
     """
 
     async def work(session: Session) -> None:
-        tools = await session.client.list_tools().all()
+        tools = await session.client.list_tools(filter=filter).all()
         if session.out.json:
             for tool in tools:
                 session.out.object(tool)
             return
+        nothing = "no tools yet: smooth adopt MACHINE makes them from a tool table"
         session.out.table(
-            ("TOOL", "NAME", "KIND", "D", "FLUTES", "CONDITION"),
+            TOOL_COLUMNS,
             (tool_row(tool) for tool in tools),
-            "no tools yet: smooth adopt MACHINE makes them from a tool table",
+            "no tool fulfils the filter" if filter else nothing,
         )
 
     run(ctx, work)
@@ -55,43 +77,95 @@ def create(
     tool_id: Annotated[
         str, typer.Argument(metavar="ID", help="Its id, e.g. em-6-0042; else one is chosen.")
     ] = "",
-    name: Annotated[str, typer.Option(help="Name for people.")] = "",
-    kind: Annotated[int, enum_option("--kind", ToolKind, "The shape of its cutting end.")] = 0,
-    diameter: Annotated[
-        Length | None, length_option("--diameter", "Cutting diameter, e.g. 6mm or 0.25in.")
-    ] = None,
-    corner_radius: Annotated[
-        Length | None, length_option("--corner-radius", "Corner radius.")
-    ] = None,
-    overall_length: Annotated[
-        Length | None, length_option("--overall-length", "Overall length.")
-    ] = None,
-    flutes: Annotated[int | None, typer.Option(min=0, help="Number of flutes.")] = None,
-    manufacturer: Annotated[str, typer.Option(help="Who makes it.")] = "",
-    product_id: Annotated[str, typer.Option(help="The maker's product code.")] = "",
-    serial_number: Annotated[str, typer.Option(help="Its serial number.")] = "",
+    name: NameOption = None,
+    tool_type: TypeOption = None,
+    kind: KindOption = 0,
+    diameter: DiameterOption = None,
+    corner_radius: CornerRadiusOption = None,
+    overall_length: OverallLengthOption = None,
+    flutes: FlutesOption = None,
+    manufacturer: ManufacturerOption = None,
+    product_id: ProductIdOption = None,
+    serial_number: SerialNumberOption = None,
+    external_id: ExternalIdOption = None,
 ) -> None:
-    """Make a tool.
+    """Make a tool. What it does not state itself is as of its type.
 
     Exit codes: 0 made; 2 error, such as an id that is taken.
     """
-    geometry = ToolGeometry(
-        diameter=diameter, corner_radius=corner_radius, overall_length=overall_length
-    )
-    if flutes is not None:
-        geometry.flute_count = flutes
-    tool = Tool(
-        display_name=name,
-        kind=ToolKind.ValueType(kind),
-        geometry=geometry,
-        manufacturer=manufacturer,
-        product_id=product_id,
-        serial_number=serial_number,
-    )
+    tool = Tool()
+    Stated(
+        texts={
+            "display_name": name,
+            "tool_type": tool_type and tool_type_name(tool_type),
+            "manufacturer": manufacturer,
+            "product_id": product_id,
+            "serial_number": serial_number,
+        },
+        kind=kind,
+        lengths={
+            "diameter": diameter,
+            "corner_radius": corner_radius,
+            "overall_length": overall_length,
+        },
+        flutes=flutes,
+        external_ids=parse_external_ids(external_id),
+    ).fill(tool)
 
     async def work(session: Session) -> None:
         request = CreateToolRequest(tool_id=tool_id, tool=tool)
         print_tool(session.out, await session.client.tools.CreateTool(request))
+
+    run(ctx, work)
+
+
+@app.command("update")
+def update(
+    ctx: typer.Context,
+    tool: ToolArgument,
+    name: NameOption = None,
+    tool_type: TypeOption = None,
+    kind: KindOption = 0,
+    diameter: DiameterOption = None,
+    corner_radius: CornerRadiusOption = None,
+    overall_length: OverallLengthOption = None,
+    flutes: FlutesOption = None,
+    manufacturer: ManufacturerOption = None,
+    product_id: ProductIdOption = None,
+    serial_number: SerialNumberOption = None,
+    external_id: ExternalIdOption = None,
+) -> None:
+    """Change what is stated of a tool; what is left out stays as it is.
+
+    An empty text takes away: --type "", --external-id erp=. Readiness changes with it, wherever
+    the tool is bound.
+
+    Exit codes: 0 changed, or as it was; 2 error.
+    """
+    wanted = Tool(name=tool_name(tool))
+    paths = Stated(
+        texts={
+            "display_name": name,
+            "tool_type": tool_type and tool_type_name(tool_type),
+            "manufacturer": manufacturer,
+            "product_id": product_id,
+            "serial_number": serial_number,
+        },
+        kind=kind,
+        lengths={
+            "diameter": diameter,
+            "corner_radius": corner_radius,
+            "overall_length": overall_length,
+        },
+        flutes=flutes,
+        external_ids=parse_external_ids(external_id),
+    ).fill(wanted)
+    if not paths:
+        raise CommandError("nothing to change", "smooth tools update em-6-0042 --diameter 5.98mm")
+
+    async def work(session: Session) -> None:
+        request = UpdateToolRequest(tool=wanted, update_mask=FieldMask(paths=paths))
+        print_tool(session.out, await session.client.tools.UpdateTool(request))
 
     run(ctx, work)
 
@@ -170,6 +244,7 @@ def tool_row(tool: Tool) -> tuple[Cell, ...]:
         enum_word(ToolKind, tool.kind) if tool.kind else "",
         wording.length(tool.geometry.diameter),
         str(tool.geometry.flute_count) if flutes else "",
+        last_id(tool.tool_type),
         condition_cell(tool),
     )
 
