@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -20,6 +20,7 @@ from smoothcore.v1 import (
     binding_service_pb2_grpc,
     change_service_pb2_grpc,
     identity_service_pb2_grpc,
+    instance_service_pb2_grpc,
     job_service_pb2_grpc,
     machine_service_pb2_grpc,
     program_service_pb2_grpc,
@@ -32,6 +33,7 @@ from smoothcore_server.api.auth_service import AuthApi
 from smoothcore_server.api.binding_service import BindingApi
 from smoothcore_server.api.change_service import ChangeApi
 from smoothcore_server.api.identity_service import IdentityApi
+from smoothcore_server.api.instance_service import InstanceApi, Running
 from smoothcore_server.api.job_service import JobApi
 from smoothcore_server.api.machine_service import MachineApi
 from smoothcore_server.api.messages.change_set import encode_image
@@ -41,17 +43,19 @@ from smoothcore_server.api.tool_service import ToolApi
 from smoothcore_server.api.tool_set_service import ToolSetApi
 from smoothcore_server.api.verification_service import VerificationApi
 from smoothcore_server.api.watch import WatchSettings
-from smoothcore_server.app import readiness, signing_keys
+from smoothcore_server.app import organizations, readiness, signing_keys
 from smoothcore_server.app.api_keys import create_api_key
 from smoothcore_server.app.audit import Auditor
 from smoothcore_server.app.authenticating import Authenticator
 from smoothcore_server.app.compaction import CompactionTimer, Compactor
+from smoothcore_server.app.organizations import Suspensions
 from smoothcore_server.app.passwords import PasswordHasher
 from smoothcore_server.app.rate_limits import LocalRateLimiter, RateLimiter
 from smoothcore_server.app.redis_scripts import RedisScripts
 from smoothcore_server.app.shared_rate_limits import SharedRateLimiter
 from smoothcore_server.app.staleness import StalenessTimer
-from smoothcore_server.config import Settings
+from smoothcore_server.config import ConfigError, Settings
+from smoothcore_server.domain.organization import Organization
 from smoothcore_server.domain.principal import EVERYTHING, ApiKey
 from smoothcore_server.domain.rate import Rate
 from smoothcore_server.feed.tailer import Feed
@@ -60,7 +64,7 @@ from smoothcore_server.feed.wakeups.postgres import PostgresWakeups
 from smoothcore_server.feed.wakeups.redis import RedisWakeups
 from smoothcore_server.feed.wakeups.sqlite import SqliteWakeups
 from smoothcore_server.feed.wakeups.wakeups import Wakeups
-from smoothcore_server.store import instance, secret_table, signing_key_table
+from smoothcore_server.store import instance, secret_table, signing_key_table, sqlite_backup
 from smoothcore_server.store.engine import Engine
 from smoothcore_server.store.envelope import Envelope
 from smoothcore_server.store.postgres import PostgresEngine
@@ -75,8 +79,9 @@ from smoothcore_server.store.sqlite import SqliteEngine
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Author, Transaction
 from smoothcore_server.transport.drain import Drain
-from smoothcore_server.transport.listen import check_addresses
+from smoothcore_server.transport.listen import ListenError, check_addresses
 from smoothcore_server.transport.metrics import MetricsServer, start_metrics_server
+from smoothcore_server.transport.operator import operator_server
 from smoothcore_server.transport.server import GrpcServer, Service
 from smoothcore_server.transport.settings import (
     ClassLimits,
@@ -153,12 +158,7 @@ class Database:
 
     async def create_organization(self, organization: str, display_name: str) -> None:
         """Make an organization."""
-        now = self.store.clock()
-        await self.store.run_write(
-            lambda connection: instance.create_organization(
-                connection, organization, display_name, now
-            )
-        )
+        await organizations.create(self.store, Organization(organization, display_name))
 
     async def create_key(self, organization: str, key: ApiKey) -> str:
         """Make an API key as the operator; gives the token."""
@@ -191,10 +191,65 @@ class Database:
             count += some
         return generation, count
 
+    async def operator_api(self, start_time: datetime | None = None) -> InstanceApi:
+        """What only the operator may do; ``start_time`` is that of a server."""
+        schema = await self.store.run_read(smoothcore_migrations.current)
+        return InstanceApi(
+            self.store,
+            self.keys,
+            Running(schema, start_time),
+            lambda organization: self.create_key(organization, _admin_key()),
+        )
+
+    async def auditor(self) -> Auditor:
+        """Verifies the change logs of this database."""
+        timeline = await self.store.run_read(instance.timeline)
+        assert timeline is not None, "prepare() has made it"
+        return Auditor(self.store, self.keys, timeline)
+
     async def close(self) -> None:
         """Let go of the database."""
         await self.store.settle()
         await asyncio.to_thread(self.store.engine.close)
+
+
+async def restore_backup(settings: Settings, backup: Path | None, *, replace: bool) -> Path | None:
+    """Put a backup in the place of the database, which nobody has open, and begin a new history.
+    Gives where the database that was there is now.
+
+    On PostgreSQL, which has been restored already, there is no backup to name. Raises ConfigError
+    or BackupError.
+    """
+    is_sqlite = settings.url.drivername == "sqlite"
+    if is_sqlite != (backup is not None):
+        raise ConfigError(
+            "name the file that smoothd backup wrote"
+            if is_sqlite
+            else "PostgreSQL is restored with pg_restore; then run this without a file"
+        )
+    kept = None
+    if backup is not None:
+        kept = await asyncio.to_thread(_put_back, settings, backup, replace)
+    database = Database(settings)
+    try:
+        await database.store.run_write(instance.begin_timeline)
+        await database.prepare()
+    finally:
+        await database.close()
+    return kept
+
+
+def _put_back(settings: Settings, backup: Path, replace: bool) -> Path | None:
+    path = Path(settings.url.database or "")
+    there = path.exists()
+    if there and not replace:
+        raise ConfigError(f"there is a database {path}; --replace sets it aside")
+    sqlite_backup.check(backup, _keys(settings, is_restoring=True).fingerprint)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    kept = path.with_name(f"{path.name}.before-restore-{stamp}") if there else None
+    sqlite_backup.put_back(backup, path, kept)
+    return kept
 
 
 class Application:
@@ -229,10 +284,13 @@ class Application:
         assert timeline is not None, "prepare() has made it"
         self.feed = Feed(self.store, _wakeups(self.settings, timeline))
         await self.feed.start()
+        suspensions = Suspensions(self.store)
         self.server = GrpcServer(
             serving,
             self._services(self.database.keys, timeline),
-            authenticate=Authenticator(self.store, self.database.keys.api_key),
+            authenticate=suspensions.guarding(
+                Authenticator(self.store, self.database.keys.api_key)
+            ),
             registry=self.registry,
             drain=self.drain,
             tracer=_tracer(self.settings),
@@ -252,6 +310,7 @@ class Application:
         self.drain.on_stopped("feed", self.feed.stop)
         self.drain.on_stopped("passwords", self.passwords.stop)
         self.drain.on_stopped("tasks", self._stop_tasks)
+        await self._serve_operator(serving)
         await self._check_health()
 
     async def stop(self) -> None:
@@ -312,6 +371,26 @@ class Application:
                 AuditApi(Auditor(self.store, keys, timeline)),
             ),
         ]
+
+    async def _serve_operator(self, serving: ServerSettings) -> None:
+        """Serve the operator's methods, on a socket that only our own user can open."""
+        path = self.settings.operator_path
+        if path is None:
+            return
+        api = await self.database.operator_api(self.store.clock())
+        add = instance_service_pb2_grpc.add_InstanceServiceServicer_to_server
+        try:
+            operator = operator_server(path, _service(add, api), reflection=serving.reflection)
+            await operator.start()
+        except ListenError as error:
+            if self.settings.operator_socket:
+                raise
+            # Another process of this instance has it, or the path is too long: its commands work
+            # on the database by themselves then.
+            log.warning("no operator socket", reason=str(error))
+            return
+        await operator.health.set_serving(True)
+        self.drain.on_stopped("operator socket", operator.stop)
 
     def _compaction(self) -> list[asyncio.Task[None]]:
         """The schedule, where there is one."""
@@ -443,17 +522,17 @@ def _wakeups(settings: Settings, timeline: str) -> Wakeups:
     return PostgresWakeups(url.render_as_string(hide_password=False))
 
 
-def _keys(settings: Settings) -> Keys:
+def _keys(settings: Settings, *, is_restoring: bool = False) -> Keys:
     if settings.root_key is not None:
         return derive_keys(parse_root_key(settings.root_key.get_secret_value()))
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError):
         settings.data_dir.chmod(0o700)
     path = settings.data_dir / "root.key"
-    if not path.exists() and database_file_exists(settings):
+    if not path.exists() and (is_restoring or database_file_exists(settings)):
         raise RootKeyError(
-            f"{path} is missing, though there is a database. Restore it from your copy: without "
-            "it no API key works and the change log cannot be verified"
+            f"{path} is missing, though the database is not new. Restore it from your copy: "
+            "without it no API key works and the change log cannot be verified"
         )
     return derive_keys(load_or_create_root_key(path))
 

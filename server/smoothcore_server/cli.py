@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
-from sqlalchemy.exc import IntegrityError
 
-from smoothcore_server.bootstrap import (
-    DEFAULT_ORGANIZATION,
-    Application,
-    Database,
-    FirstStart,
-    database_file_exists,
-)
+from smoothcore_server import operator_commands
+from smoothcore_server.bootstrap import DEFAULT_ORGANIZATION, Application, Database, FirstStart
+from smoothcore_server.cli_common import Config, DataDir, refuse_absent, run, with_database
 from smoothcore_server.config import PREFIX, ConfigError, Settings, load_settings
 from smoothcore_server.domain.errors import SmoothCoreError
 from smoothcore_server.domain.principal import EVERYTHING, ApiKey
+from smoothcore_server.operator_calls import OperatorError
 from smoothcore_server.store.envelope import SealedSecretError
 from smoothcore_server.store.root_key import RootKeyError
+from smoothcore_server.store.sqlite_backup import BackupError
 from smoothcore_server.transport.listen import ListenError
 from smoothcore_server.transport.logging import configure_logging
 from smoothcore_server.transport.tls import TlsError
@@ -32,7 +27,6 @@ from smoothcore_server.workers.supervisor import Supervisor, Tell
 from smoothcore_server.workers.worker import READY, settings_of_worker, work
 from smoothcore_server.workers.worker_process import WorkerError
 
-T = TypeVar("T")
 app = typer.Typer(
     help="Smooth Core, the tool-data hub of a machine shop: the server.",
     no_args_is_help=True,
@@ -42,14 +36,8 @@ app = typer.Typer(
 keys_app = typer.Typer(
     help="API keys, and the keys of the instance: for its operator.", no_args_is_help=True
 )
-organizations_app = typer.Typer(help="Organizations.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
-app.add_typer(organizations_app, name="organizations")
-
-Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where data is kept; smooth-data by default.")
-]
+operator_commands.add_to(app)
 
 
 @app.command()
@@ -76,7 +64,7 @@ def serve(
     )
     configure_logging(format=settings.log_format, level=settings.log_level)
     if settings.workers == 1:
-        _run(_serve(settings))
+        run(_serve(settings))
         return
 
     def command(number: int, addresses: Sequence[str]) -> list[str]:
@@ -88,7 +76,7 @@ def serve(
         return words + (["--insecure-listen"] if insecure_listen else [])
 
     tell = Tell(first_start=partial(_tell_first_start, settings), ready=_tell_ready)
-    sys.exit(_run(Supervisor(settings, command).run(tell)))
+    sys.exit(run(Supervisor(settings, command).run(tell)))
 
 
 @app.command("worker", hidden=True)
@@ -104,7 +92,7 @@ def be_worker(
         config, data_dir=data_dir, listen=listen, insecure_listen=insecure_listen or None
     )
     configure_logging(format=settings.log_format, level=settings.log_level)
-    _run(work(settings_of_worker(settings, number)))
+    run(work(settings_of_worker(settings, number)))
 
 
 async def _serve(settings: Settings) -> None:
@@ -167,17 +155,8 @@ def migrate(config: Config = None, data_dir: DataDir = None) -> None:
     async def work(database: Database) -> None:
         await database.prepare()
 
-    _run(_with_database(settings, work))
+    run(with_database(settings, work))
     print("the schema is current")
-
-
-def _refuse_absent(settings: Settings) -> None:
-    """A key for a database that was made just now, in the wrong folder, would be of no use."""
-    if settings.url.drivername == "sqlite" and not database_file_exists(settings):
-        raise ConfigError(
-            f"there is no database {settings.url.database}; give --data-dir of the server, "
-            "or start the server once: smoothd serve"
-        )
 
 
 @keys_app.command("create")
@@ -196,7 +175,7 @@ def create_key(
 ) -> None:
     """Make an API key and print it, once."""
     settings = load_settings(config, data_dir=data_dir)
-    _refuse_absent(settings)
+    refuse_absent(settings)
     key = ApiKey(
         id="",
         display_name=name,
@@ -209,7 +188,7 @@ def create_key(
         await database.prepare()
         return await database.create_key(organization, key)
 
-    print(_run(_with_database(settings, work)))
+    print(run(with_database(settings, work)))
 
 
 @keys_app.command("rotate")
@@ -229,13 +208,13 @@ def rotate_keys(
     What the old key has signed stays valid until it expires.
     """
     settings = load_settings(config, data_dir=data_dir)
-    _refuse_absent(settings)
+    refuse_absent(settings)
 
     async def work(database: Database) -> str:
         await database.prepare()
         return await database.rotate_signing_keys(revoke=revoke)
 
-    print(f"access tokens are signed with key {_run(_with_database(settings, work))} now")
+    print(f"access tokens are signed with key {run(with_database(settings, work))} now")
 
 
 @keys_app.command("rewrap")
@@ -245,37 +224,14 @@ def rewrap_keys(config: Config = None, data_dir: DataDir = None) -> None:
     The server may run. What is cut off is gone on with by the next run.
     """
     settings = load_settings(config, data_dir=data_dir)
-    _refuse_absent(settings)
+    refuse_absent(settings)
 
     async def work(database: Database) -> tuple[int, int]:
         await database.prepare()
         return await database.rewrap_secrets()
 
-    generation, count = _run(_with_database(settings, work))
+    generation, count = run(with_database(settings, work))
     print(f"{count} secrets are wrapped with key {generation} now")
-
-
-@organizations_app.command("create")
-def create_organization(
-    organization: Annotated[str, typer.Argument(help="Id: a-z, 0-9 and -.")],
-    display_name: Annotated[str, typer.Option(help="Name for people.")] = "",
-    config: Config = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Make an organization and print its admin key, once."""
-    settings = load_settings(config, data_dir=data_dir)
-    _refuse_absent(settings)
-
-    async def work(database: Database) -> str:
-        await database.prepare()
-        try:
-            await database.create_organization(organization, display_name)
-        except IntegrityError:
-            raise ConfigError(f"the organization {organization!r} exists already") from None
-        admin = ApiKey(id="", display_name="admin", permissions=frozenset({EVERYTHING}))
-        return await database.create_key(organization, admin)
-
-    print(_run(_with_database(settings, work)))
 
 
 @app.command("settings")
@@ -284,22 +240,6 @@ def show_settings() -> None:
     for name, field in Settings.model_fields.items():
         variable = field.validation_alias or f"{PREFIX}{name.upper()}"
         print(f"{name} ({variable}, default {field.default})\n    {field.description}")
-
-
-async def _with_database(settings: Settings, work: Any) -> Any:
-    database = Database(settings)
-    try:
-        return await work(database)
-    finally:
-        await database.close()
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        import uvloop
-    except ImportError:  # There is none for Windows.
-        return asyncio.run(work)
-    return uvloop.run(work)
 
 
 def main() -> None:
@@ -313,6 +253,8 @@ def main() -> None:
         ListenError,
         TlsError,
         WorkerError,
+        OperatorError,
+        BackupError,
     ) as error:
         print(f"smoothd: {error}", file=sys.stderr)
         sys.exit(2)

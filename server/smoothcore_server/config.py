@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         description="Server processes that share the port; more than one needs PostgreSQL. Limits "
         "and pools are those of each; worker N serves its metrics N ports above metrics_listen.",
     )
+    operator_socket: str | None = Field(
+        None,
+        description="Path of the operator's local socket; empty for none. Default: smoothd.sock in "
+        "the data directory (on Windows none).",
+    )
     insecure_listen: bool = Field(
         False, description="Serve an address that others can reach without TLS (behind a proxy)."
     )
@@ -202,6 +207,13 @@ class Settings(BaseSettings):
         if self.database_url is None:
             return URL.create("sqlite", database=str(self.data_dir / "smooth.db"))
         return _parse_url(self.database_url)
+
+    @property
+    def operator_path(self) -> Path | None:
+        """Where the operator's socket is; None where there is none."""
+        if os.name != "posix" or self.operator_socket == "":
+            return None
+        return Path(self.operator_socket or self.data_dir / "smoothd.sock").absolute()
 
     @classmethod
     def settings_customise_sources(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
@@ -26,6 +27,10 @@ class Around(Engine):
 
     def read(self, body: Body[T]) -> Future[T]:
         return self.inner.read(body)
+
+    @property
+    def file(self) -> Path | None:
+        return self.inner.file
 
     def checked_out(self) -> int:
         return self.inner.checked_out()

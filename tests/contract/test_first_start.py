@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, inspect, select
 
 import smoothcore_migrations
 from smoothcore_server.bootstrap import Database
+from smoothcore_server.domain.errors import AlreadyExistsError
 from smoothcore_server.store import instance, models
 from tests.contract.conftest import Open
 from tests.contract.shop import ORGANIZATION, add_tool, head, log_of, write
@@ -149,7 +150,7 @@ async def test_a_first_start_that_was_cut_off_is_made_good_by_the_next(
 
 async def test_an_organization_is_made_once(database: Database) -> None:
     await database.create_organization("plant", "Plant")
-    with pytest.raises(Exception, match=r"(?i)unique"):
+    with pytest.raises(AlreadyExistsError):
         await database.create_organization("plant", "Plant")
     rows = select(func.count()).select_from(models.organization)
     assert await database.store.run_read(lambda c: c.execute(rows).scalar_one()) == 2

@@ -22,6 +22,7 @@ from grpc_status import rpc_status
 
 import smoothcore.v1
 from smoothcore.v1 import (
+    access_pb2,
     api_key_pb2,
     audit_service_pb2,
     auth_service_pb2,
@@ -161,12 +162,28 @@ def services() -> Iterator[ServiceDescriptor]:
 
 
 def methods() -> dict[str, MethodDescriptor]:
-    """All RPCs by their short names, e.g. ``ToolService.GetTool``."""
+    """All RPCs that callers have, by their short names, e.g. ``ToolService.GetTool``."""
+    return {name: method for name, method in all_methods().items() if not is_operators(method)}
+
+
+def operator_methods() -> dict[str, MethodDescriptor]:
+    """The RPCs of the operator's socket."""
+    return {name: method for name, method in all_methods().items() if is_operators(method)}
+
+
+def all_methods() -> dict[str, MethodDescriptor]:
+    """All RPCs of the contract."""
     return {
         f"{service.name}.{method.name}": method
         for service in services()
         for method in service.methods
     }
+
+
+def is_operators(method: MethodDescriptor) -> bool:
+    """Whether only the operator may call a method."""
+    operator: bool = method.GetOptions().Extensions[access_pb2.access].operator
+    return operator
 
 
 def invoke(caller: Caller, method: MethodDescriptor, request: Message | Sequence[Message]) -> Any:

@@ -18,7 +18,7 @@ from grpc_tools import protoc  # type: ignore[import-untyped]
 
 from smoothcore.v1 import access_pb2, change_set_pb2
 from smoothcore_server.domain.principal import PERMISSIONS
-from tests.support.requests import methods
+from tests.support.requests import all_methods, methods, operator_methods
 
 PACKAGE = "smoothcore.v1"
 PROTOS = Path(__file__).resolve().parents[2] / "protos"
@@ -150,7 +150,7 @@ def resources() -> list[Descriptor]:
 def in_requests() -> set[Descriptor]:
     """The messages of this package that are requests or stand in one."""
     found: set[Descriptor] = set()
-    waiting = [method.input_type for method in methods().values()]
+    waiting = [method.input_type for method in all_methods().values()]
     while waiting:
         message = waiting.pop()
         if message in found or message.file.package != PACKAGE:
@@ -169,7 +169,7 @@ def behaviors(field: FieldDescriptor) -> set[int]:
 def modes(method: MethodDescriptor) -> list[str]:
     """The ways in which a method says who may call it."""
     access = method.GetOptions().Extensions[access_pb2.access]
-    ways = ("permission", "public", "per_type", "any_credential")
+    ways = ("permission", "public", "per_type", "any_credential", "operator")
     return [way for way in ways if getattr(access, way)]
 
 
@@ -207,7 +207,7 @@ def test_comments_are_sentences() -> None:
 def test_methods_say_what_they_return_when_they_name_a_resource() -> None:
     silent = [
         name
-        for name, method in methods().items()
+        for name, method in all_methods().items()
         if "NOT_FOUND" not in comment_of(f"{PACKAGE}.{name}")
         and any(field.name in ("name", "parent") for field in method.input_type.fields)
         and modes(method) != ["per_type"]
@@ -250,7 +250,7 @@ def test_a_field_is_not_required_and_optional_at_once() -> None:
 def test_names_in_requests_say_what_they_refer_to() -> None:
     silent = [
         field.full_name
-        for method in methods().values()
+        for method in all_methods().values()
         for field in method.input_type.fields
         if field.name in ("name", "parent")
         and not field.GetOptions().Extensions[resource_pb2.resource_reference].type
@@ -270,9 +270,18 @@ def test_references_name_resources_that_exist() -> None:
 # Methods
 
 
-@pytest.mark.parametrize("name", sorted(methods()))
+@pytest.mark.parametrize("name", sorted(all_methods()))
 def test_a_method_declares_one_way_to_say_who_may_call_it(name: str) -> None:
-    assert len(modes(methods()[name])) == 1
+    assert len(modes(all_methods()[name])) == 1
+
+
+def test_the_operator_has_a_service_of_its_own_which_no_http_edge_reaches() -> None:
+    services = {method.containing_service for method in operator_methods().values()}
+    assert [service.name for service in services] == ["InstanceService"]
+    for service in services:
+        assert len(service.methods) == len(operator_methods())
+    for method in operator_methods().values():
+        assert not method.GetOptions().HasExtension(annotations_pb2.http), method.full_name
 
 
 def test_permissions_in_the_contract_are_those_of_the_domain() -> None:
@@ -333,7 +342,7 @@ def test_http_rules_do_not_collide() -> None:
 
 
 def test_messages_of_methods_are_named_after_them() -> None:
-    for name, method in methods().items():
+    for name, method in all_methods().items():
         assert method.input_type.name == f"{method.name}Request", name
         answers = {f"{method.name}Response", *(each.name for each in resources())}
         answers.add("MachineStatus")  # What is volatile is no resource, and has its own Get.
@@ -370,7 +379,7 @@ def test_replies_of_writes_carry_the_revision() -> None:
 
 
 def test_updates_take_a_mask_and_an_etag() -> None:
-    for method in methods().values():
+    for method in all_methods().values():
         if method.name.startswith("Update"):
             fields = method.input_type.fields_by_name
             mask, resource = fields["update_mask"].message_type, method.input_type.fields[0]
@@ -425,7 +434,8 @@ def test_times_and_spans_are_named_as_such() -> None:
 
 def test_every_resource_carries_identity_and_version() -> None:
     types = change_set_pb2.ResourceType.keys()
-    assert len(resources()) == len(types) - 1, "each is a type of the change log"
+    # Organizations are the operator's, and UNSPECIFIED is no type.
+    assert len(resources()) - 1 == len(types) - 1, "each is a type of the change log"
     for resource in resources():
         names = [field.name for field in sorted(resource.fields, key=lambda each: each.number)]
         assert tuple(names[: len(RESOURCE_FIELDS)]) == RESOURCE_FIELDS, resource.full_name
@@ -463,4 +473,5 @@ def test_every_type_that_the_log_knows_is_a_resource_and_the_other_way_round() -
     enum = descriptor_pool.Default().FindEnumTypeByName(f"{PACKAGE}.ResourceType")
     logged = {value.name.removeprefix("RESOURCE_TYPE_") for value in enum.values} - {"UNSPECIFIED"}
     named = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", each.name).upper() for each in resources()}
-    assert logged == named
+    # Organizations are the operator's, and no resource of one.
+    assert logged == named - {"ORGANIZATION"}

@@ -22,7 +22,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Access(_message.Message):
-    """Who may call a method. Exactly one of permission, public, per_type and any_credential is set."""
+    """Who may call a method. Exactly one of permission, public, per_type, any_credential and operator is
+    set.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -31,6 +33,7 @@ class Access(_message.Message):
     PUBLIC_FIELD_NUMBER: _builtins.int
     PER_TYPE_FIELD_NUMBER: _builtins.int
     ANY_CREDENTIAL_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
     """The permission a credential must hold, e.g. "tools.write"."""
     machine_field: _builtins.str
@@ -43,6 +46,10 @@ class Access(_message.Message):
     """Whether any credential may call the method and sees only the resource types that it may read."""
     any_credential: _builtins.bool
     """Whether any valid credential may call the method, whatever it may do otherwise."""
+    operator: _builtins.bool
+    """Whether only the operator of the instance may call the method, on the server's local socket; no
+    credential does, and no other address serves it.
+    """
     def __init__(
         self,
         *,
@@ -51,10 +58,11 @@ class Access(_message.Message):
         public: _builtins.bool = ...,
         per_type: _builtins.bool = ...,
         any_credential: _builtins.bool = ...,
+        operator: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_credential", b"any_credential", "machine_field", b"machine_field", "per_type", b"per_type", "permission", b"permission", "public", b"public"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_credential", b"any_credential", "machine_field", b"machine_field", "operator", b"operator", "per_type", b"per_type", "permission", b"permission", "public", b"public"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from smoothcore_server.domain.change import ChangeSet
 from smoothcore_server.domain.errors import SmoothCoreError, UnavailableError
+from smoothcore_server.domain.organization import suspended
 from smoothcore_server.feed.ring import FeedGapError, Ring, check_contiguous
 from smoothcore_server.feed.tokens import OTHER_HISTORY, Position, foreign
 from smoothcore_server.feed.wakeups.wakeups import Wakeups
@@ -77,10 +78,13 @@ class Feed:
         return self.failure is None and self._task is not None and not self._task.done()
 
     async def ring(self, organization: str) -> Ring:
-        """The ring of an organization."""
+        """The ring of an organization. Raises PermissionDeniedError while it is suspended."""
         if organization not in self._rings:
             await self._discover()
-        return self._rings[organization]
+        ring = self._rings.get(organization)
+        if ring is None:
+            raise suspended()  # It has an authenticated caller, so it is there.
+        return ring
 
     async def behind(
         self, organization: str, position: Position, limit: int
@@ -165,6 +169,11 @@ class Feed:
         """Bring the ring of an organization to its head."""
         organization = head.organization
         ring = self._rings.get(organization)
+        if head.suspended:
+            if ring is not None:
+                del self._rings[organization]
+                ring.close(suspended)
+            return
         if ring is None:
             self._rings[organization] = Ring(head.revision, head.chain_hash)
         elif (ring.head, ring.chain_hash) != (head.revision, head.chain_hash):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -41,6 +42,11 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def read(self, body: Body[T]) -> Future[T]:
         """Run a body in a read-only transaction that sees one moment."""
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the database is; None where it is not one."""
+        return None
 
     @abc.abstractmethod
     def checked_out(self) -> int:

@@ -8,9 +8,10 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from smoothcore_server.domain.organization import Organization
 from smoothcore_server.domain.principal import ApiKey
 from smoothcore_server.store import models, nouns
-from smoothcore_server.store.change_log import GENESIS
+from smoothcore_server.store import organizations as organizations_table
 from smoothcore_server.store.transaction import new_id
 
 
@@ -21,6 +22,7 @@ class OrganizationHead:
     organization: str
     revision: int
     chain_hash: bytes
+    suspended: bool
 
 
 def timeline(connection: Connection) -> str | None:
@@ -50,30 +52,20 @@ def begin(connection: Connection, organization: str, now: datetime, fingerprint:
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = insert(models.instance).values(row).on_conflict_do_nothing()
     if connection.execute(statement).rowcount == 1:
-        create_organization(connection, organization, "", now)
+        organizations_table.insert(connection, Organization(organization), now)
 
 
-def create_organization(
-    connection: Connection, organization: str, display_name: str, now: datetime
-) -> None:
-    """Make an organization with an empty change log."""
-    connection.execute(
-        models.organization.insert().values(
-            id=organization,
-            uid=new_id(),
-            display_name=display_name,
-            revision=0,
-            commit_time=now,
-            chain_hash=GENESIS,
-            create_time=now,
-        )
-    )
+def begin_timeline(connection: Connection) -> str:
+    """Begin another history, after a restore: tokens and heads of the one before are refused."""
+    begun = new_id()
+    connection.execute(models.instance.update().values(timeline=begun))
+    return begun
 
 
 def organizations(connection: Connection) -> list[OrganizationHead]:
     """All organizations and the heads of their logs."""
     c = models.organization.c
-    query = select(c.id, c.revision, c.chain_hash).order_by(c.id)
+    query = select(c.id, c.revision, c.chain_hash, c.suspended).order_by(c.id)
     return [OrganizationHead(*row) for row in connection.execute(query)]
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -105,6 +106,12 @@ organization = Table(
     Column("commit_time", UtcDateTime, nullable=False),
     Column("chain_hash", LargeBinary, nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
+    # What follows is the operator's.
+    Column("update_time", UtcDateTime),
+    Column("suspended", Boolean, nullable=False, server_default=false()),
+    Column("max_resources", BigInteger, nullable=False, server_default=text("0")),
+    Column("max_streams", Integer, nullable=False, server_default=text("0")),
+    Column("max_requests_per_minute", Integer, nullable=False, server_default=text("0")),
 )
 
 machine = Table(

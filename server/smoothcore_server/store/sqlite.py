@@ -29,6 +29,7 @@ class SqliteEngine(Engine):
     dialect = "sqlite"
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._write_engine = _engine(path, "rwc", "BEGIN IMMEDIATE", 1)
         self._read_engine = _engine(path, "ro", "BEGIN", READERS)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
@@ -37,6 +38,10 @@ class SqliteEngine(Engine):
         self._lock = threading.Lock()
         # The writer opens the file first: a reader cannot make a database.
         self._writer.submit(lambda: self._write_engine.connect().close()).result()
+
+    @property
+    def file(self) -> Path:
+        return self._path
 
     def write(self, body: Body[T]) -> Future[T]:
         return self._writer.submit(self._run, self._write_engine, body)

@@ -19,6 +19,8 @@ from pathlib import Path
 from smoothcore_server.transport.settings import ServerSettings
 
 _UNIX = "unix:"
+_LONGEST_PATH = 107
+"""Bytes that fit into the address of a unix socket."""
 
 
 class ListenError(Exception):
@@ -65,6 +67,10 @@ def parse(text: str) -> Address:
         path = Path(text.removeprefix(_UNIX).removeprefix("//"))
         if not path.name:
             raise BadAddressError(f"{text!r} names no socket; write unix:/run/smoothd.sock")
+        if len(os.fsencode(path)) > _LONGEST_PATH:
+            raise BadAddressError(
+                f"{text!r} is too long: the path of a socket may have {_LONGEST_PATH} bytes"
+            )
         return Address(f"{_UNIX}{path}", path=path)
     host, separator, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")

@@ -55,12 +55,14 @@ class GrpcServer:
         tracer: Tracer | None = None,
         more_access: Mapping[str, Access] | None = None,
         limiter: RateLimiter | None = None,
+        is_operators: bool = False,
     ) -> None:
         """Raises ListenError, TlsError or UndeclaredAccessError for what can be told now.
 
         ``limiter`` counts calls; in this process unless given. ``tracer`` is None where tracing is
-        off. ``more_access`` is for services that no proto file
-        of ours describes, by ``/service/Method`` or by service.
+        off. ``more_access`` is for services that no proto file of ours describes, by
+        ``/service/Method`` or by service. ``is_operators``: it serves the operator's methods and
+        nothing else, on a local socket.
         """
         self._settings = settings
         self._services = tuple(services)
@@ -79,7 +81,11 @@ class GrpcServer:
         layers = (
             Boundary(metrics, tracer),
             AddressLimits(settings.limits, limiter),
-            Identity(authenticate, {**self._access(more_access or {}), **(more_access or {})}),
+            Identity(
+                authenticate,
+                {**self._access(more_access or {}), **(more_access or {})},
+                is_operators=is_operators,
+            ),
             PrincipalLimits(settings.limits, limiter),
             Validation(Validator()),
             Draining(self.drain),

@@ -19,7 +19,7 @@ class UndeclaredAccessError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may call a method. Exactly one of permission and the three flags is set."""
+    """Who may call a method. Exactly one of permission and the four flags is set."""
 
     permission: str = ""
     machine_path: tuple[str, ...] = ()
@@ -27,6 +27,8 @@ class Access:
     public: bool = False
     per_type: bool = False
     any_credential: bool = False
+    operator: bool = False
+    """Only the operator of the instance, on the local socket."""
 
 
 def access_table(services: Iterable[str], *, probes_are_public: bool) -> dict[str, Access]:
@@ -62,16 +64,16 @@ def _of_service(name: str) -> dict[str, Access]:
 def read_access(method: MethodDescriptor) -> Access:
     """What the option of a method says. Raises UndeclaredAccessError unless it is complete."""
     option = method.GetOptions().Extensions[access_pb2.access]
-    ways = [bool(option.permission), option.public, option.per_type, option.any_credential]
-    if sum(ways) != 1:
+    flags = (option.public, option.per_type, option.any_credential, option.operator)
+    if sum((bool(option.permission), *flags)) != 1:
         raise UndeclaredAccessError(
-            f"{method.full_name} must declare exactly one of permission, public, per_type and "
-            "any_credential in its option (smoothcore.v1.access)"
+            f"{method.full_name} must declare exactly one of permission, public, per_type, "
+            "any_credential and operator in its option (smoothcore.v1.access)"
         )
     path = tuple(option.machine_field.split(".")) if option.machine_field else ()
     if path:
         _assert_names_machine(method, path)
-    return Access(option.permission, path, option.public, option.per_type, option.any_credential)
+    return Access(option.permission, path, *flags)
 
 
 def _assert_names_machine(method: MethodDescriptor, path: tuple[str, ...]) -> None:

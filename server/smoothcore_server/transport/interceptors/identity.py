@@ -23,6 +23,9 @@ from smoothcore_server.transport.methods import Method
 Authenticate: TypeAlias = Callable[[str], Awaitable[Principal]]
 """From the secret of a credential to its holder; raises UnauthenticatedError for a bad one."""
 
+OPERATOR = Principal("", "operator/smoothd", "the operator of this instance")
+"""Who calls on the local socket: its file is the credential."""
+
 _HEADER = "authorization"
 _MAX_TOKEN = 4_096
 _HOW_TO = (
@@ -36,9 +39,17 @@ class Identity:
 
     name = "identity"
 
-    def __init__(self, authenticate: Authenticate, access: Mapping[str, Access]) -> None:
+    def __init__(
+        self,
+        authenticate: Authenticate,
+        access: Mapping[str, Access],
+        *,
+        is_operators: bool = False,
+    ) -> None:
+        """``is_operators``: this server listens on the operator's socket and nowhere else."""
         self._authenticate = authenticate
         self._access = access
+        self._is_operators = is_operators
 
     def bind(self, method: Method) -> Around | None:
         """What the declared access of a method asks for."""
@@ -47,7 +58,11 @@ class Identity:
         access = find(self._access, method.path)
         if access is None:
             return _refuse_undeclared
-        return None if access.public else self._guard(access)
+        if access.public:
+            return None
+        if access.operator != self._is_operators:
+            return _refuse_here
+        return _as_operator if access.operator else self._guard(access)
 
     def _guard(self, access: Access) -> Around:
         async def around(invocation: Invocation, proceed: Proceed) -> Any:
@@ -60,6 +75,20 @@ class Identity:
             return await proceed(invocation)
 
         return around
+
+
+async def _as_operator(invocation: Invocation, proceed: Proceed) -> Any:
+    current_call.get().principal = OPERATOR
+    return await proceed(invocation)
+
+
+async def _refuse_here(invocation: Invocation, _proceed: Proceed) -> Any:
+    # A service is on the server that it belongs to; one that got to the other stays shut.
+    raise PermissionDeniedError(
+        ErrorReason.PERMISSION_DENIED,
+        f"{invocation.method.path} is not served here: the operator's methods are on the local "
+        "socket smoothd.sock, and only they",
+    )
 
 
 async def _refuse_undeclared(invocation: Invocation, _proceed: Proceed) -> Any:
