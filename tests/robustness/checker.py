@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.robustness.history import History, Logged, Unreached, Write
+from tests.robustness.history import Compacted, History, Kept, Logged, Unreached, Verified, Write
 from tests.robustness.streams import Stream, streams_of
 
 EVERYTHING = "all"
 """The name of the view without a filter."""
 GOES_ON = ("", "CANCELLED", "UNAVAILABLE", "DEADLINE_EXCEEDED")
 """How a stream may end: its client opens the next one with the last token."""
+TOO_OLD = "OUT_OF_RANGE/TOKEN_TOO_OLD"
 Log = dict[int, Logged]
 
 
@@ -41,6 +42,11 @@ class Facts:
     """By view."""
     writes: list[Write]
     unreached: list[Unreached]
+    kept: dict[int, int]
+    """Revision -> number of changes, at the end."""
+    horizon: int
+    """Up to where the log was compacted."""
+    verified: list[Verified]
 
     @property
     def log(self) -> Log:
@@ -55,6 +61,9 @@ def check(history: History) -> list[Violation]:
         logs=_logs(history),
         writes=list(history.of(Write)),
         unreached=list(history.of(Unreached)),
+        horizon=max((each.revision for each in history.of(Compacted)), default=0),
+        verified=list(history.of(Verified)),
+        kept={kept.revision: kept.changes for kept in history.of(Kept)},
     )
     return [
         Violation(promise, what)
@@ -140,6 +149,8 @@ def agreeing(facts: Facts) -> Iterator[str]:
 def resumable(facts: Facts) -> Iterator[str]:
     """A stream that is opened with a token goes on exactly behind it."""
     for stream in facts.streams:
+        if stream.code == TOO_OLD and max(stream.behind, stream.end) < stream.horizon:
+            continue
         if stream.code.partition("/")[0] not in GOES_ON:
             yield f"{stream}: it ended with {stream.code}"
         if stream.behind < 0 or stream.start < 0:
@@ -227,6 +238,24 @@ def contiguous(facts: Facts) -> Iterator[str]:
         yield "a change set is not later than the one before it"
 
 
+def kept(facts: Facts) -> Iterator[str]:
+    """What was not to be compacted is there at the end as it was before."""
+    for revision, logged in facts.log.items():
+        found = facts.kept.get(revision, 0)
+        if found != len(logged.changes) and revision > facts.horizon:
+            yield f"revision {revision} had {len(logged.changes)} changes, and has {found}"
+
+
+def chained(facts: Facts) -> Iterator[str]:
+    """The chain of the log verifies, whatever was killed and compacted."""
+    head = max(facts.log, default=0)
+    if not any(verified.revision >= head for verified in facts.verified):
+        yield f"the chain was not verified up to {head}"
+    for verified in facts.verified:
+        if verified.finding:
+            yield verified.finding
+
+
 def in_real_time(facts: Facts) -> Iterator[str]:
     """A write that began when another had been answered has the higher revision."""
     ok = [write for write in facts.writes if write.outcome == "ok" and not write.may_be_empty]
@@ -278,6 +307,8 @@ PROMISES: dict[str, Callable[[Facts], Iterator[str]]] = {
     "progressing": progressing,
     "durable": durable,
     "contiguous": contiguous,
+    "kept": kept,
+    "chained": chained,
     "in real time": in_real_time,
     "derived": derived,
     "without errors": without_errors,

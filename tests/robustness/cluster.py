@@ -49,16 +49,20 @@ class Member:
         self._places: list[str] = []
         self._ending: str = ""
 
+    @property
+    def data_dir(self) -> Path:
+        """Where the server keeps what is its own."""
+        return self._cluster.folder / f"server-{self.number}"
+
     async def start(self, failpoint: str = "") -> ServerProcess:
         """Start a process; tries again while the database is away."""
         environment = self._cluster.environment(self)
         if failpoint:
             environment["SMOOTH_FAILPOINT"] = failpoint
-        data_dir = self._cluster.folder / f"server-{self.number}"
         while True:
             starting = asyncio.to_thread(
                 ServerProcess,
-                data_dir,
+                self.data_dir,
                 environment=environment,
                 program=self._cluster.program,
             )

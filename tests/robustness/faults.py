@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 
 from tests.feed.postgres_process import PostgresProcess
 from tests.robustness.cluster import Cluster, Member
+from tests.robustness.history import Compacted, now
+from tests.robustness.truth import Truth
 
 Act = Callable[[Member], Awaitable[None]]
 
@@ -16,8 +20,11 @@ Act = Callable[[Member], Awaitable[None]]
 class Faults:
     """Faults one after the other; kills at failpoints happen besides (`Member.keep`)."""
 
-    def __init__(self, cluster: Cluster, postgres: PostgresProcess | None, seed: str) -> None:
+    def __init__(
+        self, cluster: Cluster, truth: Truth, postgres: PostgresProcess | None, seed: str
+    ) -> None:
         self._cluster = cluster
+        self._truth = truth
         self._postgres = postgres
         self._chance = random.Random(f"faults {seed}")
         self._deck: list[tuple[str, Act]] = []
@@ -40,6 +47,7 @@ class Faults:
                 ("stall", self._stall),
                 ("stall and cut", self._stall_and_cut),
                 ("terminate", self._terminate),
+                ("compact", self._compact),
             ]
             if self._postgres is not None:
                 self._deck += [
@@ -77,6 +85,31 @@ class Faults:
         """SIGTERM, as a deploy does it."""
         member.send(signal.SIGTERM)
         await asyncio.sleep(0.5)
+
+    async def _compact(self, member: Member) -> None:
+        """Compact most of the log; now and then killed at it, and done again."""
+        await self._truth.learn()
+        revision = self._truth.head - self._chance.randint(1, 60)
+        if revision <= 0:
+            return
+        self._cluster.history.add(Compacted(revision, now()))
+        if self._chance.random() < 0.7:
+            await self._compact_up_to(revision, member, "during_compaction:1")
+        await self._compact_up_to(revision, member)
+
+    async def _compact_up_to(self, revision: int, member: Member, failpoint: str = "") -> None:
+        environment = {**os.environ, **self._cluster.environment(member)}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tests.robustness.compacting", str(member.data_dir), str(revision)),
+            env=environment | ({"SMOOTH_FAILPOINT": failpoint} if failpoint else {}),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, errors = await process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            self._cluster.note("kill during_compaction", member)
+        elif process.returncode:
+            raise RuntimeError(f"compaction failed: {errors.decode()}")
 
     async def _cut_database(self, member: Member) -> None:
         assert member.database is not None

@@ -112,6 +112,35 @@ class Logged:
 
 
 @dataclass(frozen=True)
+class Compacted:
+    """From now on tokens before a revision may be refused, and older images are gone."""
+
+    kind: ClassVar = "compacted"
+    revision: int
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What VerifyAuditChain said at the end, of the log and of a head exported at the beginning."""
+
+    kind: ClassVar = "verified"
+    revision: int
+    """Up to where it looked."""
+    finding: str = ""
+    """What it found wrong; empty where all is well."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A change set that ListChanges shows at the end, behind what was compacted."""
+
+    kind: ClassVar = "kept"
+    revision: int
+    changes: int
+
+
+@dataclass(frozen=True)
 class Fault:
     """What was done to the servers."""
 
@@ -121,10 +150,10 @@ class Fault:
     at: float = 0.0
 
 
-Event: TypeAlias = Write | Opened | Received | Ended | Unreached | Logged | Fault
-_KINDS: dict[str, type[Any]] = {
-    each.kind: each for each in (Write, Opened, Received, Ended, Unreached, Logged, Fault)
-}
+Event: TypeAlias = (
+    Write | Opened | Received | Ended | Unreached | Logged | Compacted | Kept | Verified | Fault
+)
+_KINDS: dict[str, type[Any]] = {each.kind: each for each in Event.__args__}
 
 
 class History:

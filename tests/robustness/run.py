@@ -11,20 +11,16 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import grpc
-
-from smoothcore.v1.change_set_pb2 import ChangeSet
-from tests.feed.following import listed
 from tests.feed.postgres_process import PostgresProcess
 from tests.feed.writing import create_machine
 from tests.robustness.checker import Violation, check
 from tests.robustness.cluster import PRODUCT, Cluster, running
-from tests.robustness.digests import logged
 from tests.robustness.faults import Faults
 from tests.robustness.history import History, Received, Unreached, Write, now
 from tests.robustness.operations import MACHINES, MILL_TOOLS
 from tests.robustness.starts import STARTS, Bookmarks, head_place
-from tests.robustness.views import VIEWS, View
+from tests.robustness.truth import Truth, head_of
+from tests.robustness.views import VIEWS
 from tests.robustness.watchers import Watcher
 from tests.robustness.writers import Writer
 from tests.support.furnished import furnish
@@ -134,20 +130,24 @@ async def _play(plan: Plan, cluster: Cluster, postgres: PostgresProcess | None) 
     for number in range(MACHINES):
         await create_machine(admin, f"m{number}")
     bookmarks = Bookmarks(random.Random(f"bookmarks {plan.name}"), first)
+    truth = Truth(cluster)
+    await truth.begin()
     crowd = _Crowd(
         [Writer(number, cluster, cluster.history, plan.name) for number in range(WRITERS)]
     )
     try:
-        await _under_faults(plan, cluster, crowd, bookmarks, postgres)
+        faults = Faults(cluster, truth, postgres, plan.name)
+        await _under_faults(plan, cluster, crowd, bookmarks, faults)
         for watcher in crowd.watchers:
             watcher.is_settling = True
-        await _all_reach(plan, cluster, crowd, await _head(cluster))
+        await _all_reach(plan, cluster, crowd, await head_of(cluster))
         await _all_reach(plan, cluster, crowd, await _last_word(cluster, crowd))
     finally:
         for task in crowd.tasks:
             task.cancel()
         await asyncio.gather(*crowd.tasks, return_exceptions=True)
-    await _truth(cluster)
+    await truth.learn()
+    await truth.look_back()
 
 
 async def _under_faults(
@@ -155,7 +155,7 @@ async def _under_faults(
     cluster: Cluster,
     crowd: _Crowd,
     bookmarks: Bookmarks,
-    postgres: PostgresProcess | None,
+    faults: Faults,
 ) -> None:
     """Everybody at once, for the time of the plan; watchers join all the time."""
     ending = asyncio.Event()
@@ -164,7 +164,7 @@ async def _under_faults(
     writing = [asyncio.create_task(writer.run(ending, plan.pause_s)) for writer in crowd.writers]
     acting = []
     if plan.has_faults:
-        acting.append(asyncio.create_task(Faults(cluster, postgres, plan.name).run(ending)))
+        acting.append(asyncio.create_task(faults.run(ending)))
     joining = asyncio.create_task(_join(plan, cluster, crowd, bookmarks, ending))
     await asyncio.sleep(plan.duration_s)
     with contextlib.suppress(TimeoutError):
@@ -205,7 +205,7 @@ async def _last_word(cluster: Cluster, crowd: _Crowd) -> int:
         outcome = (await writer.write(writer.operations.next())).outcome
     if deaf is not None and deaf.database is not None:
         deaf.database.refuses = False
-    return await _head(cluster)
+    return await head_of(cluster)
 
 
 async def _all_reach(plan: Plan, cluster: Cluster, crowd: _Crowd, head: int) -> None:
@@ -218,34 +218,6 @@ async def _all_reach(plan: Plan, cluster: Cluster, crowd: _Crowd, head: int) -> 
             cluster.history.add(
                 Unreached(watcher.number, watcher.view.name, head, watcher.reached, now())
             )
-
-
-async def _head(cluster: Cluster) -> int:
-    """The head, once a server answers."""
-    for attempt in range(100):
-        try:
-            return (await head_place(cluster.caller("admin", attempt))).revision
-        except grpc.aio.AioRpcError:
-            await asyncio.sleep(0.2)
-    raise RuntimeError("no server has come back")
-
-
-async def _truth(cluster: Cluster) -> None:
-    """What the log holds for each view."""
-    for view in VIEWS:
-        for change_set in await _listed(cluster, view):
-            cluster.history.add(logged(view.name, change_set))
-
-
-async def _listed(cluster: Cluster, view: View) -> list[ChangeSet]:
-    """By whichever server answers."""
-    for attempt in range(100):
-        caller = cluster.caller("admin", attempt)
-        try:
-            return await listed(caller, types=view.types, parent=view.parent)
-        except grpc.aio.AioRpcError:
-            await asyncio.sleep(0.2)
-    raise RuntimeError("no server has come back")
 
 
 def _keep(outcome: Outcome, keep_in: Path, folder: Path) -> Path:

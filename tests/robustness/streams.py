@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.robustness.history import Changes, Ended, History, Opened, Received
+from tests.robustness.history import Changes, Compacted, Ended, History, Opened, Received
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Stream:
     end: int = -1
     """All up to here was sent, or did not match: where the last token stands."""
     code: str = ""
+    horizon: int = -1
+    """Up to where the log was, or was being, compacted when it ended."""
     snapshot: int = -1
     """The revision of its snapshot; below 0 without one."""
     items: list[tuple[str, str]] = field(default_factory=list)
@@ -103,6 +105,7 @@ class Stream:
 def streams_of(history: History) -> list[Stream]:
     """All streams, in the order in which they were opened."""
     streams: dict[int, Stream] = {}
+    horizon = -1
     for event in history.events:
         if isinstance(event, Opened):
             streams[event.stream] = Stream(event.stream, event.watch, event.view, event.behind)
@@ -110,4 +113,7 @@ def streams_of(history: History) -> list[Stream]:
             streams[event.stream].feed(event)
         elif isinstance(event, Ended):
             streams[event.stream].code = event.code
+            streams[event.stream].horizon = horizon
+        elif isinstance(event, Compacted):
+            horizon = max(horizon, event.revision)
     return list(streams.values())

@@ -12,13 +12,16 @@ from tests.robustness.checker import EVERYTHING, PROMISES, check
 from tests.robustness.history import (
     NOW,
     Changes,
+    Compacted,
     Ended,
     Event,
     History,
+    Kept,
     Logged,
     Opened,
     Received,
     Unreached,
+    Verified,
     Write,
     load,
 )
@@ -46,6 +49,8 @@ LOG: list[Event] = [
     Logged(EVERYTHING, 4, one("e"), request_id="r4", time_us=40),
     Logged(TOOLS, 2, one("b")),
     Logged(TOOLS, 4, one("e")),
+    Verified(4),
+    *[Kept(revision, 2 if revision == 2 else 1) for revision in (1, 2, 3, 4)],
 ]
 WRITES: list[Event] = [
     Write(1, "r1", "CreateTool", sent=1.0, done=2.0, outcome="ok", revision=1),
@@ -116,6 +121,11 @@ def test_a_history_in_which_nothing_is_broken_has_no_violation() -> None:
     assert check(History(GOOD)) == []
 
 
+def test_a_token_behind_which_the_log_was_compacted_may_be_refused() -> None:
+    compacted = instead(15, Compacted(4), Ended(3, "OUT_OF_RANGE/TOKEN_TOO_OLD"))
+    assert check(History(compacted)) == []
+
+
 BAD: dict[str, tuple[str, list[Event]]] = {
     "a change set is left out": ("reliable", without(2)),
     "a change set that matches a filter is left out": ("reliable", without(18)),
@@ -151,6 +161,22 @@ BAD: dict[str, tuple[str, list[Event]]] = {
     ),
     "a token falls back": ("resumable", instead(6, Received(2, has_token=True, progress=0))),
     "a token is refused": ("resumable", instead(15, Ended(3, "FAILED_PRECONDITION/TOKEN_FOREIGN"))),
+    "a token that the log still reaches back to is refused": (
+        "resumable",
+        instead(15, Compacted(2), Ended(3, "OUT_OF_RANGE/TOKEN_TOO_OLD")),
+    ),
+    "compaction takes a change away": (
+        "kept",
+        changed(Kept, lambda event: event.revision == 2, changes=1),
+    ),
+    "the chain does not verify": (
+        "chained",
+        changed(Verified, lambda _: True, finding="revision 3 was changed"),
+    ),
+    "the chain was verified in part only": (
+        "chained",
+        changed(Verified, lambda _: True, revision=3),
+    ),
     "a stream begins with a change set": ("bookmarkable", without(1)),
     "a message has no token": ("bookmarkable", instead(9, Received(2, False, progress=3))),
     "a snapshot lacks a resource": ("snapshots", without(24)),

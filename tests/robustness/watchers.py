@@ -9,6 +9,7 @@ import random
 import grpc
 
 from smoothcore.v1 import change_service_pb2
+from tests.robustness.checker import TOO_OLD
 from tests.robustness.cluster import Cluster
 from tests.robustness.digests import changes_of, item_of
 from tests.robustness.history import NOW, Ended, History, Opened, Received, now
@@ -83,6 +84,8 @@ class Watcher:
             await self._read(call, stream)
         except grpc.aio.AioRpcError as error:
             code = code_of(error)
+            if code == TOO_OLD:
+                self._start, self._place = "snapshot", None
         finally:
             call.cancel()
             self._history.add(Ended(stream.number, code, now()))
