@@ -19,6 +19,8 @@ DURATIONS_S = {"sqlite": 10.0, "postgresql": 12.0}
 KILLS = {"sqlite": 3, "postgresql": 4}
 
 
+# Much longer than on a machine that has nothing else to do.
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", SERVERS)
 async def test_the_feed_keeps_its_promises_while_faults_happen(
     engine: str, capsys: pytest.CaptureFixture[str]
