@@ -2,7 +2,7 @@
 #
 # Shares of CI's time (2 cores, 15 minutes in all, install included):
 #   install 2 min | verify 2 min | test 6 min
-# Of test, the short robustness runs take 75 s (tests/robustness: both engines, known bugs, soak).
+# Of test, the short robustness runs take about 90 s (tests/robustness: both engines, known bugs, soak).
 
 PY ?= python3
 VENV := .venv
