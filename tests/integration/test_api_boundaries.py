@@ -11,6 +11,7 @@ from smoothcore.v1 import (
     api_key_pb2,
     binding_service_pb2,
     identity_service_pb2,
+    job_service_pb2,
     machine_service_pb2,
     tool_pb2,
     tool_service_pb2,
@@ -20,11 +21,15 @@ from smoothcore_server.config import Settings
 from smoothcore_server.store.root_key import RootKeyError
 from tests.support.requests import (
     bind,
+    bind_of_type,
+    create_job,
     create_machine,
     create_tool,
     create_type,
+    pin,
     push_file,
     refused,
+    send_program,
     update_tool,
     update_type,
 )
@@ -143,6 +148,32 @@ async def test_a_key_that_is_bound_to_a_machine_decides_nothing_about_types_of_t
     await other.tools.UpdateToolType(batch.requests[0])
     await caller.bindings.UnbindTool(binding_service_pb2.UnbindToolRequest(name=bound))
     await other.tools.BatchUpdateToolTypes(batch)
+
+
+async def test_a_key_that_is_bound_to_a_machine_leaves_alone_what_jobs_of_others_claim(
+    server: SmoothServer, caller: Caller
+) -> None:
+    """A pinned tool that was put away, and its type, still decide what mill-1 is told."""
+    for machine in ("mill-1", "mill-2"):
+        await caller.machines.CreateMachine(create_machine(machine))
+    await caller.machines.PushToolTable(push_file(b"T1 P1 D6\n"))
+    await caller.tools.CreateToolType(create_type("a"))
+    bound = await caller.bindings.BindTool(bind_of_type("1", "toolTypes/a", "t7"))
+    program = await send_program(caller, b"G21\nT1 M6\nG1 X10 F300\nM30\n")
+    await caller.programs.PinProgramTools(pin(program.name))
+    await caller.bindings.UnbindTool(binding_service_pb2.UnbindToolRequest(name=bound.name))
+    job = await caller.jobs.CreateJob(create_job(program.name))
+    await caller.jobs.ActivateJob(job_service_pb2.ActivateJobRequest(name=job.name))
+    _, other = await make_key(server, "tools.write", machines=("machines/mill-2",))
+    for call in (
+        other.tools.UpdateTool(update_tool("tools/t7", display_name="mine")),
+        other.tools.DeleteTool(tool_service_pb2.DeleteToolRequest(name="tools/t7")),
+        other.tools.UpdateToolType(update_type("toolTypes/a", display_name="mine")),
+    ):
+        seen = await refused(call, Code.PERMISSION_DENIED, "PERMISSION_DENIED")
+        assert "mill-1" not in seen.wire
+    await caller.jobs.EndJob(job_service_pb2.EndJobRequest(name=job.name))
+    await other.tools.UpdateToolType(update_type("toolTypes/a", display_name="mine"))
 
 
 async def test_accepting_a_push_of_some_rows_does_not_settle_the_doubt_of_another_push(

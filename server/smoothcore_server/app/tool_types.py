@@ -8,11 +8,8 @@ from collections.abc import Sequence
 from smoothcore_server.app.edits import Deletion, Edit, delete_all, edited, replace_all
 from smoothcore_server.app.rechecks import recheck_bindings
 from smoothcore_server.app.table_facts import bound_of_types
-from smoothcore_server.domain.errors import (
-    ErrorReason,
-    FailedPreconditionError,
-    PermissionDeniedError,
-)
+from smoothcore_server.app.tools import refuse_elsewhere
+from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.domain.tool_type import ToolType
 from smoothcore_server.store.transaction import Transaction, new_id
@@ -57,14 +54,8 @@ def delete_tool_types(tx: Transaction, deletions: Sequence[Deletion], caller: Pr
 
 def _refuse_elsewhere(tx: Transaction, tool_types: Sequence[ToolType], caller: Principal) -> None:
     """A type decides what tools are judged by: a credential that is bound to machines leaves
-    those alone whose tools are on others."""
+    those alone whose tools are on others, or that are claimed there."""
     if not caller.machines:
         return
-    of_types = bound_of_types(tx, [each.id for each in tool_types])
-    if any(binding.machine_id not in caller.machines for binding in of_types):
-        raise PermissionDeniedError(
-            ErrorReason.PERMISSION_DENIED,
-            "tools of this type are on a machine that this credential is not bound to; "
-            "ask an administrator",
-            metadata={"permission": "tools.write"},
-        )
+    bound = bound_of_types(tx, [each.id for each in tool_types])
+    refuse_elsewhere(tx, caller, [binding.machine_id for binding in bound], tool_types)

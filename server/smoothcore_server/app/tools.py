@@ -19,6 +19,7 @@ from smoothcore_server.domain.errors import (
 )
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.domain.tool import Tool, ToolCondition
+from smoothcore_server.domain.tool_type import ToolType
 from smoothcore_server.store.transaction import Transaction, new_id
 
 
@@ -98,19 +99,28 @@ def _refuse_unknown_types(tx: Transaction, tools: Sequence[Tool]) -> None:
 
 
 def _refuse_elsewhere(tx: Transaction, tools: Sequence[Tool], caller: Principal) -> None:
-    """A credential that is bound to machines decides nothing about the tools of others."""
+    """A credential that is bound to machines decides nothing about what others have or claim."""
     if not caller.machines:
         return
     c = tx.bindings.c
-    elsewhere = tx.bindings.first(
-        _of_tools(tx, tools),
-        c.state != BindingState.ENDED.value,
-        c.machine_id.not_in(caller.machines),
-    )
-    if elsewhere is not None:
+    bound = tx.bindings.where(_of_tools(tx, tools), c.state != BindingState.ENDED.value)
+    refuse_elsewhere(tx, caller, [binding.machine_id for binding in bound], tools)
+
+
+def refuse_elsewhere(
+    tx: Transaction,
+    caller: Principal,
+    machine_ids: Sequence[str],
+    judged: Sequence[Tool | ToolType],
+) -> None:
+    """Raise PermissionDeniedError where tools are on other machines than those of the credential,
+    or where what an active job claims there is among what is ``judged``."""
+    claimed = tx.readiness_sources.machines_of([each.name for each in judged])
+    if claimed.union(machine_ids) - caller.machines:
+        what = judged[0].name if len(judged) == 1 else "one of these"
         raise PermissionDeniedError(
             ErrorReason.PERMISSION_DENIED,
-            f"{elsewhere.tool_name} is on a machine that this credential is not bound to; "
+            f"{what} counts on a machine that this credential is not bound to; "
             "ask an administrator",
             metadata={"permission": "tools.write"},
         )
