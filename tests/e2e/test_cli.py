@@ -259,6 +259,52 @@ async def test_a_watch_shows_what_changed_as_it_happens(shop: Shop) -> None:
     assert "go on with: --from-token" in err.decode()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        (("--since", "0"), ["machines/mill-1  created", "toolTableEntries/3", "readiness"]),
+        (("--since", "10min"), ["machines/mill-1  created", "toolTableEntries/3", "readiness"]),
+        (("--snapshot",), ["machines/mill-1  is", "toolTableEntries/3  is", "readiness  is"]),
+    ],
+)
+async def test_a_watch_can_begin_with_what_was_or_with_what_is(
+    shop: Shop, start: tuple[str, ...], expected: list[str]
+) -> None:
+    await shop.with_job()
+    watch = await shop.start("watch", "--machine", "mill-1", "--print-token", *start)
+    assert watch.stdout is not None
+    assert watch.stderr is not None
+    lines: list[str] = []
+    while not all(any(part in line for line in lines) for part in expected):
+        lines.append((await asyncio.wait_for(watch.stdout.readline(), 20)).decode())
+    # What the list has printed does not come again: the next line is what happens now.
+    shop.table.write_text(TABLE.replace("D+12", "D+10"))
+    await shop.done("table", "push", "mill-1", shop.table)
+    while "12 mm -> 10 mm" not in lines[-1].replace(".000000", "").replace(".000", ""):
+        lines.append((await asyncio.wait_for(watch.stdout.readline(), 20)).decode())
+    watch.send_signal(signal.SIGINT)
+    out, _ = await asyncio.wait_for(watch.communicate(), 20)
+    token = out.decode().splitlines()[-1]
+    assert len(lines) == len(set(lines)), "no line came twice"
+    # The token goes on behind all that was shown.
+    again = await shop.start("watch", "--machine", "mill-1", "--from-token", token)
+    assert again.stderr is not None
+    assert "watching, from revision" in (await again.stderr.readline()).decode()
+    again.send_signal(signal.SIGINT)
+    rest, _ = await asyncio.wait_for(again.communicate(), 20)
+    assert not set(rest.decode().splitlines()) & set(lines)
+
+
+async def test_ways_to_begin_a_watch_exclude_each_other(shop: Shop) -> None:
+    done = await shop.run("watch", "--snapshot", "--since", "2h")
+    assert done.code == 2
+    assert "exclude each other" in done.err
+    done = await shop.run("watch", "--since", "soon")
+    assert done.code == 2
+    assert "14:03" in done.err
+
+
 async def test_a_key_may_do_what_it_was_made_for_until_it_is_revoked(shop: Shop) -> None:
     await shop.with_machine()
     made = await shop.done(

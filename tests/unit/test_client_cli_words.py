@@ -28,7 +28,7 @@ from smoothcore_client.cli.diff import field_changes
 from smoothcore_client.cli.output import Cell, Styled
 from smoothcore_client.cli.report import evidence_rows, headline, verdict_rows
 from smoothcore_client.cli.table import entry_rows, push_code, push_counts
-from smoothcore_client.cli.values import parse_duration, parse_length
+from smoothcore_client.cli.values import parse_duration, parse_length, parse_since
 
 
 def mm(text: str) -> Length:
@@ -272,3 +272,23 @@ def test_global_options_may_stand_anywhere() -> None:
     assert hoist(["why", "m", "-v", "--timeout", "3"]) == ["--timeout", "3", "why", "m", "-v"]
     assert hoist(["keys", "create", "--", "--json"]) == ["keys", "create", "--", "--json"]
     assert hoist(["why", "--server"]) == ["--server", "why"]
+
+
+def test_since_is_a_revision_a_span_or_a_moment() -> None:
+    assert parse_since("120") == 120
+    moment = parse_since("2026-11-26T14:03:00Z")
+    assert moment == datetime(2026, 11, 26, 14, 3, tzinfo=UTC)
+    ago = parse_since("2h")
+    assert isinstance(ago, datetime)
+    assert timedelta(hours=2) <= datetime.now(UTC) - ago < timedelta(hours=2, minutes=1)
+    for text in ("9:03", "09:03", "09:03:00"):
+        today = parse_since(text)
+        assert isinstance(today, datetime)
+        assert today.tzinfo is not None
+        assert (today.hour, today.minute) == (9, 3)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "25:00", "2026-13-01", "-3"])
+def test_since_is_nothing_else(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="14:03"):
+        parse_since(text)

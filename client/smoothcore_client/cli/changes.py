@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from smoothcore.v1.change_service_pb2 import SnapshotItem
 from smoothcore.v1.change_set_pb2 import ChangeSet, ResourceType
 from smoothcore_client._errors import SmoothCoreError
+from smoothcore_client._watch import WatchEventKind
 from smoothcore_client.cli.actors import Actors
 from smoothcore_client.cli.change_lines import change_lines
-from smoothcore_client.cli.output import note
-from smoothcore_client.cli.session import Session, run
-from smoothcore_client.cli.values import enum_option
+from smoothcore_client.cli.diff import unpack
+from smoothcore_client.cli.output import Styled, note
+from smoothcore_client.cli.session import CommandError, Session, run
+from smoothcore_client.cli.summary import summary
+from smoothcore_client.cli.values import enum_option, since_option
 
 MachineOption = Annotated[
     str, typer.Option("--machine", "-m", help="Only of this machine and what belongs to it.")
@@ -25,6 +30,26 @@ TypesOption = Annotated[
 ]
 
 
+SinceOption = Annotated[
+    object | None,
+    since_option("--since", "Only what came behind this revision, or at this time or later."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a watch begins; with nothing said, now."""
+
+    token: str = ""
+    since: object | None = None
+    """A revision, or a time."""
+    snapshot: bool = False
+    """With all that there is."""
+
+
+NOW = Start()
+
+
 def watch(
     ctx: typer.Context,
     machine: MachineOption = "",
@@ -32,6 +57,14 @@ def watch(
     from_token: Annotated[
         str, typer.Option("--from-token", metavar="TOKEN", help="Go on behind this position.")
     ] = "",
+    since: SinceOption = None,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot", help="Begin with all that there is.")
+    ] = False,
+    print_token: Annotated[
+        bool,
+        typer.Option("--print-token", help="On the way out, print the token on stdout, alone."),
+    ] = False,
     latency: Annotated[
         bool, typer.Option("--latency", help="Tell the time from each commit to its arrival.")
     ] = False,
@@ -39,14 +72,21 @@ def watch(
     """Follow every change as it is committed, until interrupted; reconnects by itself.
 
     One line per change: time, revision, who, what, and how it changed. With --json, one change
-    set per line. On the way out, the token to go on from is told.
+    set (or, of a snapshot, one resource) per line. On the way out, the token to go on from is told.
 
     Exit codes: 130 interrupted; 2 error.
     """
+    if sum((bool(from_token), since is not None, snapshot)) > 1:
+        raise CommandError("--from-token, --since and --snapshot exclude each other")
 
     async def work(session: Session) -> None:
         await follow(
-            session, types=types or (), parent=machine, from_token=from_token, latency=latency
+            session,
+            types=types or (),
+            parent=machine,
+            start=Start(from_token, since, snapshot),
+            print_token=print_token,
+            latency=latency,
         )
 
     run(ctx, work)
@@ -57,16 +97,25 @@ async def follow(
     *,
     types: Sequence[int | str],
     parent: str,
-    from_token: str = "",
+    start: Start = NOW,
+    print_token: bool = False,
     latency: bool = False,
 ) -> None:
     """Prints changes as they come, for ever."""
     # A wrong address or key is an error now, and no reason to reconnect.
     await session.client.whoami()
-    watch = session.client.watch(
-        types=types, parent=parent, resume_token=from_token, on_disconnect=_tell_disconnect
-    )
     actors = Actors(session.client)
+    token, printed = start.token, 0
+    if start.since is not None:
+        token, printed = await _print_since(session, actors, types, parent, start.since)
+    watch = session.client.watch(
+        types=types,
+        parent=parent,
+        resume_token=token,
+        snapshot_first=start.snapshot,
+        relist=start.snapshot,
+        on_disconnect=_tell_disconnect,
+    )
     listening = False
     try:
         async with watch:
@@ -74,12 +123,37 @@ async def follow(
                 if not listening:
                     listening = True
                     note(f"watching, from revision {event.revision}")
-                if event.change_set is not None:
+                if event.kind is WatchEventKind.SNAPSHOT_BEGIN and event.cause is not None:
+                    note(f"{event.cause.message}; all that there is:")
+                if event.item is not None:
+                    _print_item(session, event.item, event.revision)
+                if event.change_set is not None and event.revision > printed:
                     received = event.received_time if latency else None
                     await _print(session, actors, event.change_set, received=received)
     finally:
-        if watch.resume_token:
+        if watch.resume_token and print_token:
+            print(watch.resume_token, flush=True)
+        elif watch.resume_token:
             note(f"go on with: --from-token {watch.resume_token}")
+
+
+async def _print_since(
+    session: Session, actors: Actors, types: Sequence[int | str], parent: str, since: object
+) -> tuple[str, int]:
+    """Prints what came since; gives the token of the list, and the last revision printed: later
+    pages may hold what was committed behind the token."""
+    pager = session.client.list_changes(types=types, parent=parent, **_bounds(since))
+    printed = 0
+    async for change_set in pager:
+        await _print(session, actors, change_set, dated=True)
+        printed = change_set.revision
+    return pager.resume_token, printed
+
+
+def _bounds(since: object | None) -> dict[str, Any]:
+    if since is None:
+        return {}
+    return {"after_revision" if isinstance(since, int) else "start_time": since}
 
 
 def list_changes(
@@ -92,6 +166,10 @@ def list_changes(
     ] = 20,
     machine: MachineOption = "",
     types: TypesOption = None,
+    actor: Annotated[
+        str, typer.Option("--actor", help="Only by this actor, e.g. apiKeys/0192....")
+    ] = "",
+    since: SinceOption = None,
 ) -> None:
     """List what was changed, by whom, newest first.
 
@@ -103,8 +181,10 @@ def list_changes(
             types=types or (),
             parent=machine,
             resource_name=name,
+            actor=actor,
             newest_first=True,
             page_size=min(newest, 1000),
+            **_bounds(since),
         )
         actors = Actors(session.client)
         left = newest
@@ -133,6 +213,13 @@ async def _print(
     who = await actors.of(change_set)
     for cells in change_lines(change_set, who, received=received, dated=dated):
         session.out.line(*cells)
+
+
+def _print_item(session: Session, item: SnapshotItem, revision: int) -> None:
+    if session.out.json:
+        session.out.object(item)
+        return
+    session.out.line(f"r{revision}", item.name, Styled("is", "dim"), summary(unpack(item.resource)))
 
 
 def _tell_disconnect(error: SmoothCoreError, delay: float) -> None:

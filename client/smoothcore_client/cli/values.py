@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import typer
@@ -14,6 +14,7 @@ from smoothcore_client._enums import enum_number, enum_words
 
 _LENGTH = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*(mm|in|\")\s*")
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|min|m|h|d)\s*")
+_TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -33,6 +34,31 @@ def parse_duration(text: str) -> timedelta:
         raise typer.BadParameter(f"{text!r} is no span of time, such as 12h, 10min, 90s or 30d")
     number, unit = found.groups()
     return timedelta(seconds=float(number) * _SECONDS[unit])
+
+
+def parse_since(text: str) -> int | datetime:
+    """``120`` is a revision; ``2h`` is so long ago; ``14:03`` is today, and ``2026-11-26T14:03`` a
+    moment, both by this computer's clock unless they name another (``...Z``, ``...+01:00``)."""
+    if text.isdecimal():
+        return int(text)
+    if _DURATION.fullmatch(text.lower()):
+        return datetime.now(UTC) - parse_duration(text)
+    try:
+        if _TIME.fullmatch(text):
+            today = datetime.now().date()
+            text = f"{today}T{text if text[2] == ':' else '0' + text}"
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no revision (120), span (2h) or time (14:03, 2026-11-26T14:03)"
+        ) from None
+
+
+def since_option(flag: str, help: str) -> Any:
+    """An option that takes a revision or a time."""
+    return typer.Option(
+        flag, parser=parse_since, metavar="REVISION|TIME", help=help, show_default=False
+    )
 
 
 def enum_option(flag: str, enum: Any, help: str) -> Any:
