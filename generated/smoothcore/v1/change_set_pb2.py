@@ -27,7 +27,7 @@ from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esmoothcore/v1/change_set.proto\x12\rsmoothcore.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x02\n\x06\x43hange\x12\x15\n\x07ordinal\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12/\n\x04type\x18\x02 \x01(\x0e\x32\x1b.smoothcore.v1.ResourceTypeB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07machine\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12-\n\x04kind\x18\x05 \x01(\x0e\x32\x19.smoothcore.v1.ChangeKindB\x04\xe2\x41\x01\x03\x12*\n\x06\x62\x65\x66ore\x18\x06 \x01(\x0b\x32\x14.google.protobuf.AnyB\x04\xe2\x41\x01\x03\x12)\n\x05\x61\x66ter\x18\x07 \x01(\x0b\x32\x14.google.protobuf.AnyB\x04\xe2\x41\x01\x03\"\x8a\x02\n\tChangeSet\x12\x16\n\x08revision\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12.\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x61\x63tor\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x63lient\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06method\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nrequest_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12,\n\x07\x63hanges\x18\x07 \x03(\x0b\x32\x15.smoothcore.v1.ChangeB\x04\xe2\x41\x01\x03\x12\x12\n\x04more\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x18\n\nchain_hash\x18\t \x01(\x0c\x42\x04\xe2\x41\x01\x03*\x91\x03\n\x0cResourceType\x12\x1d\n\x19RESOURCE_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15RESOURCE_TYPE_MACHINE\x10\x01\x12\"\n\x1eRESOURCE_TYPE_TOOL_TABLE_ENTRY\x10\x02\x12\x16\n\x12RESOURCE_TYPE_TOOL\x10\x03\x12\x19\n\x15RESOURCE_TYPE_BINDING\x10\x04\x12\x19\n\x15RESOURCE_TYPE_PROGRAM\x10\x05\x12\x15\n\x11RESOURCE_TYPE_JOB\x10\x06\x12\x1b\n\x17RESOURCE_TYPE_READINESS\x10\x07\x12\x19\n\x15RESOURCE_TYPE_API_KEY\x10\x08\x12\x1b\n\x17RESOURCE_TYPE_TOOL_TYPE\x10\t\x12\x1a\n\x16RESOURCE_TYPE_TOOL_SET\x10\n\x12\x1d\n\x19RESOURCE_TYPE_PROGRAM_PIN\x10\x0b\x12\x16\n\x12RESOURCE_TYPE_ROLE\x10\x0c\x12\x16\n\x12RESOURCE_TYPE_USER\x10\r*t\n\nChangeKind\x12\x1b\n\x17\x43HANGE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43HANGE_KIND_CREATED\x10\x01\x12\x17\n\x13\x43HANGE_KIND_UPDATED\x10\x02\x12\x17\n\x13\x43HANGE_KIND_DELETED\x10\x03\x42T\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esmoothcore/v1/change_set.proto\x12\rsmoothcore.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x02\n\x06\x43hange\x12\x15\n\x07ordinal\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12/\n\x04type\x18\x02 \x01(\x0e\x32\x1b.smoothcore.v1.ResourceTypeB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07machine\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12-\n\x04kind\x18\x05 \x01(\x0e\x32\x19.smoothcore.v1.ChangeKindB\x04\xe2\x41\x01\x03\x12*\n\x06\x62\x65\x66ore\x18\x06 \x01(\x0b\x32\x14.google.protobuf.AnyB\x04\xe2\x41\x01\x03\x12)\n\x05\x61\x66ter\x18\x07 \x01(\x0b\x32\x14.google.protobuf.AnyB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x63hanged_fields\x18\x08 \x03(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x62\x65\x66ore_omitted\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x03\"\x8a\x02\n\tChangeSet\x12\x16\n\x08revision\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12.\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x61\x63tor\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x63lient\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06method\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nrequest_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12,\n\x07\x63hanges\x18\x07 \x03(\x0b\x32\x15.smoothcore.v1.ChangeB\x04\xe2\x41\x01\x03\x12\x12\n\x04more\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x18\n\nchain_hash\x18\t \x01(\x0c\x42\x04\xe2\x41\x01\x03*\x91\x03\n\x0cResourceType\x12\x1d\n\x19RESOURCE_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15RESOURCE_TYPE_MACHINE\x10\x01\x12\"\n\x1eRESOURCE_TYPE_TOOL_TABLE_ENTRY\x10\x02\x12\x16\n\x12RESOURCE_TYPE_TOOL\x10\x03\x12\x19\n\x15RESOURCE_TYPE_BINDING\x10\x04\x12\x19\n\x15RESOURCE_TYPE_PROGRAM\x10\x05\x12\x15\n\x11RESOURCE_TYPE_JOB\x10\x06\x12\x1b\n\x17RESOURCE_TYPE_READINESS\x10\x07\x12\x19\n\x15RESOURCE_TYPE_API_KEY\x10\x08\x12\x1b\n\x17RESOURCE_TYPE_TOOL_TYPE\x10\t\x12\x1a\n\x16RESOURCE_TYPE_TOOL_SET\x10\n\x12\x1d\n\x19RESOURCE_TYPE_PROGRAM_PIN\x10\x0b\x12\x16\n\x12RESOURCE_TYPE_ROLE\x10\x0c\x12\x16\n\x12RESOURCE_TYPE_USER\x10\r*t\n\nChangeKind\x12\x1b\n\x17\x43HANGE_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43HANGE_KIND_CREATED\x10\x01\x12\x17\n\x13\x43HANGE_KIND_UPDATED\x10\x02\x12\x17\n\x13\x43HANGE_KIND_DELETED\x10\x03\x42T\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,6 +49,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGE'].fields_by_name['before']._serialized_options = b'\342A\001\003'
   _globals['_CHANGE'].fields_by_name['after']._loaded_options = None
   _globals['_CHANGE'].fields_by_name['after']._serialized_options = b'\342A\001\003'
+  _globals['_CHANGE'].fields_by_name['changed_fields']._loaded_options = None
+  _globals['_CHANGE'].fields_by_name['changed_fields']._serialized_options = b'\342A\001\003'
+  _globals['_CHANGE'].fields_by_name['before_omitted']._loaded_options = None
+  _globals['_CHANGE'].fields_by_name['before_omitted']._serialized_options = b'\342A\001\003'
   _globals['_CHANGESET'].fields_by_name['revision']._loaded_options = None
   _globals['_CHANGESET'].fields_by_name['revision']._serialized_options = b'\342A\001\003'
   _globals['_CHANGESET'].fields_by_name['time']._loaded_options = None
@@ -67,12 +71,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGESET'].fields_by_name['more']._serialized_options = b'\342A\001\003'
   _globals['_CHANGESET'].fields_by_name['chain_hash']._loaded_options = None
   _globals['_CHANGESET'].fields_by_name['chain_hash']._serialized_options = b'\342A\001\003'
-  _globals['_RESOURCETYPE']._serialized_start=672
-  _globals['_RESOURCETYPE']._serialized_end=1073
-  _globals['_CHANGEKIND']._serialized_start=1075
-  _globals['_CHANGEKIND']._serialized_end=1191
+  _globals['_RESOURCETYPE']._serialized_start=732
+  _globals['_RESOURCETYPE']._serialized_end=1133
+  _globals['_CHANGEKIND']._serialized_start=1135
+  _globals['_CHANGEKIND']._serialized_end=1251
   _globals['_CHANGE']._serialized_start=143
-  _globals['_CHANGE']._serialized_end=400
-  _globals['_CHANGESET']._serialized_start=403
-  _globals['_CHANGESET']._serialized_end=669
+  _globals['_CHANGE']._serialized_end=460
+  _globals['_CHANGESET']._serialized_start=463
+  _globals['_CHANGESET']._serialized_end=729
 # @@protoc_insertion_point(module_scope)

@@ -130,6 +130,8 @@ class Change(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELDS_FIELD_NUMBER: _builtins.int
+    BEFORE_OMITTED_FIELD_NUMBER: _builtins.int
     ordinal: _builtins.int
     """Place within its change set, from 0, without holes."""
     type: Global___ResourceType.ValueType
@@ -140,13 +142,24 @@ class Change(_message.Message):
     """The machine it belongs to, e.g. "machines/mill-1"; empty for what belongs to none."""
     kind: Global___ChangeKind.ValueType
     """What happened to it."""
+    before_omitted: _builtins.bool
+    """Whether before was left out, because both images together are too large for one message.
+    ChangeService.GetResourceAt with the revision before this one reads it.
+    """
     @_builtins.property
     def before(self) -> _any_pb2.Any:
-        """The resource before the change; absent for CREATED."""
+        """The resource before the change; absent for CREATED, and where before_omitted is set."""
 
     @_builtins.property
     def after(self) -> _any_pb2.Any:
         """The resource after the change; absent for DELETED."""
+
+    @_builtins.property
+    def changed_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For UPDATED: the fields that differ between before and after, e.g. "state",
+        "registers.length_geometry": of nested messages their own fields, not deeper; lengths and times
+        are one value. Without etag, revision and update_time, which every change changes.
+        """
 
     def __init__(
         self,
@@ -158,10 +171,12 @@ class Change(_message.Message):
         kind: Global___ChangeKind.ValueType = ...,
         before: _any_pb2.Any | None = ...,
         after: _any_pb2.Any | None = ...,
+        changed_fields: _abc.Iterable[_builtins.str] | None = ...,
+        before_omitted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "kind", b"kind", "machine", b"machine", "name", b"name", "ordinal", b"ordinal", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "before_omitted", b"before_omitted", "changed_fields", b"changed_fields", "kind", b"kind", "machine", b"machine", "name", b"name", "ordinal", b"ordinal", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -43,6 +43,11 @@ READ_PERMISSION = {
 """What a credential needs to see changes of a type."""
 
 
+MAX_IMAGE_BYTES = 3 * 2**20
+"""Of a serialized resource. Clients receive messages of up to 4 MB unless told otherwise: what is
+larger could be sent to none of them."""
+
+
 class ChangeKind(enum.Enum):
     """What happened to a resource."""
 

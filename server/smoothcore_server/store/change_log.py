@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     exists,
+    func,
     select,
 )
 
@@ -34,6 +35,8 @@ from smoothcore_server.store.many_rows import ManyRows
 
 GENESIS = b"\x00" * 32
 """The chain hash before the first revision."""
+MAX_READ_BYTES = 8 * 2**20
+"""Of images that `read_after` reads at once: a lagging watcher must not fill the memory."""
 _MAC = 16
 _LENGTH = struct.Struct(">Q").pack
 
@@ -241,7 +244,8 @@ def revision_at(connection: Connection, organization: str, time: datetime) -> in
 def read_after(
     connection: Connection, organization: str, revision: int, limit: int
 ) -> list[ChangeSet]:
-    """The change sets behind a revision, oldest first, at most ``limit``."""
+    """The change sets behind a revision, oldest first: at most ``limit``, and fewer where their
+    images are large together, but always one."""
     c = models.change_set.c
     query = (
         select(models.change_set)
@@ -250,7 +254,29 @@ def read_after(
         .limit(limit)
     )
     found = [header_of(row) for row in connection.execute(query).mappings()]
-    return _with_changes(connection, organization, found)
+    return _with_changes(connection, organization, _within_bytes(connection, organization, found))
+
+
+def _within_bytes(
+    connection: Connection, organization: str, found: Sequence[ChangeSetHeader]
+) -> Sequence[ChangeSetHeader]:
+    """As many of the first as have images of `MAX_READ_BYTES` together, and at least one."""
+    if len(found) < 2:
+        return found
+    c = models.change.c
+    size = func.coalesce(func.length(c.before), 0) + func.coalesce(func.length(c.after), 0)
+    query = (
+        select(c.revision, func.sum(size))
+        .where(c.organization_id == organization, c.revision.in_([h.revision for h in found]))
+        .group_by(c.revision)
+    )
+    sizes = {revision: int(total) for revision, total in connection.execute(query)}
+    total = 0
+    for index, header in enumerate(found):
+        total += sizes.get(header.revision, 0)
+        if total > MAX_READ_BYTES and index:
+            return found[:index]
+    return found
 
 
 def read_revisions(

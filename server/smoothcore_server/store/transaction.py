@@ -12,8 +12,14 @@ from typing import Any, Generic, TypeVar, overload
 import uuid_utils
 from sqlalchemy import Connection, bindparam, select
 
-from smoothcore_server.domain.change import Change, ChangeKind, ChangeSetHeader, ResourceType
-from smoothcore_server.domain.errors import not_found
+from smoothcore_server.domain.change import (
+    MAX_IMAGE_BYTES,
+    Change,
+    ChangeKind,
+    ChangeSetHeader,
+    ResourceType,
+)
+from smoothcore_server.domain.errors import ErrorReason, ResourceExhaustedError, not_found
 from smoothcore_server.domain.resource import Meta
 from smoothcore_server.store import change_log, models, nouns
 from smoothcore_server.store.machine_status import MachineStatusTable
@@ -200,7 +206,10 @@ class Transaction(Reader):
         before: Resource | None,
         after: Resource | None,
     ) -> None:
-        """Note a change for the log; repositories call this for every write."""
+        """Note a change for the log; repositories call this for every write.
+
+        Raises ResourceExhaustedError for a resource that no message could carry.
+        """
         written = after if after is not None else before
         if written is not None:
             self.written.append(written)
@@ -212,9 +221,20 @@ class Transaction(Reader):
                 machine_id=machine_id,
                 kind=kind,
                 before=None if before is None else self._encode(before),
-                after=None if after is None else self._encode(after),
+                after=None if after is None else self._image(after),
             )
         )
+
+    def _image(self, resource: Resource) -> bytes:
+        image = self._encode(resource)
+        if len(image) > MAX_IMAGE_BYTES:
+            raise ResourceExhaustedError(
+                ErrorReason.TOO_LARGE,
+                f"{resource.name} would have {len(image):,} bytes, and at most "
+                f"{MAX_IMAGE_BYTES:,} can be kept; split it",
+                metadata={"limit": str(MAX_IMAGE_BYTES)},
+            )
+        return image
 
     def of(self, noun: Noun[R]) -> WritableRepository[R]:
         """The resources of a noun."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from google.protobuf import descriptor_pool
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 
@@ -24,6 +25,7 @@ from smoothcore_server.api.messages import (
     user,
     verification,
 )
+from smoothcore_server.api.messages.changed_fields import changed_fields
 from smoothcore_server.api.messages.values import EnumMap, timestamp
 from smoothcore_server.domain import change as domain
 from smoothcore_server.domain.binding import Binding
@@ -76,6 +78,12 @@ _TYPE_URL = {
 }
 
 
+_DESCRIPTOR = {
+    resource_type: descriptor_pool.Default().FindMessageTypeByName(url.rpartition("/")[2])
+    for resource_type, url in _TYPE_URL.items()
+}
+
+
 def encode_image(resource: object) -> bytes:
     """The bytes of a resource that the log keeps."""
     return _TO_MESSAGE[type(resource)](resource).SerializeToString()
@@ -100,14 +108,21 @@ def to_message(
 
 def change_message(change: domain.Change) -> change_set_pb2.Change:
     """One change. Its images are passed on as the bytes that the log keeps."""
+    before, after = change.before, change.after
+    # One image always fits into a message; two may not.
+    omitted = bool(before and after and len(before) + len(after) > domain.MAX_IMAGE_BYTES)
     return change_set_pb2.Change(
         ordinal=change.ordinal,
         type=RESOURCE_TYPE.value(change.type),
         name=change.name,
         machine=_machine_name(change),
         kind=KIND.value(change.kind),
-        before=resource_message(change.type, change.before),
-        after=resource_message(change.type, change.after),
+        before=None if omitted else resource_message(change.type, before),
+        after=resource_message(change.type, after),
+        before_omitted=omitted,
+        changed_fields=(
+            changed_fields(_DESCRIPTOR[change.type], before, after) if before and after else ()
+        ),
     )
 
 
