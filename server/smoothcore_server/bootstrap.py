@@ -30,6 +30,7 @@ from smoothcore.v1 import (
 )
 from smoothcore_server.api.audit_service import AuditApi
 from smoothcore_server.api.auth_service import AuthApi
+from smoothcore_server.api.auth_service import Sources as LoginSources
 from smoothcore_server.api.binding_service import BindingApi
 from smoothcore_server.api.change_service import ChangeApi
 from smoothcore_server.api.identity_service import IdentityApi
@@ -44,20 +45,28 @@ from smoothcore_server.api.tool_set_service import ToolSetApi
 from smoothcore_server.api.verification_service import VerificationApi
 from smoothcore_server.api.watch import WatchSettings
 from smoothcore_server.app import organizations, readiness, signing_keys
+from smoothcore_server.app.access_token import AccessTokens
 from smoothcore_server.app.api_keys import create_api_key
 from smoothcore_server.app.audit import Auditor
 from smoothcore_server.app.authenticating import Authenticator
 from smoothcore_server.app.compaction import CompactionTimer, Compactor
+from smoothcore_server.app.credentials import Credentials
+from smoothcore_server.app.ended_sessions import EndedSessions
+from smoothcore_server.app.lockout import InProcessLockout
+from smoothcore_server.app.login import Logins, log_event
 from smoothcore_server.app.organizations import Suspensions
 from smoothcore_server.app.passwords import PasswordHasher
 from smoothcore_server.app.rate_limits import LocalRateLimiter, RateLimiter
 from smoothcore_server.app.redis_scripts import RedisScripts
+from smoothcore_server.app.session_authenticating import SessionAuthenticator
 from smoothcore_server.app.shared_rate_limits import SharedRateLimiter
+from smoothcore_server.app.signing_keys import SigningKeys
 from smoothcore_server.app.staleness import StalenessTimer
 from smoothcore_server.config import ConfigError, Settings
 from smoothcore_server.domain.organization import Organization
 from smoothcore_server.domain.principal import EVERYTHING, ApiKey
 from smoothcore_server.domain.rate import Rate
+from smoothcore_server.domain.session import SessionLifetimes
 from smoothcore_server.feed.tailer import Feed
 from smoothcore_server.feed.tokens import ResumeTokens
 from smoothcore_server.feed.wakeups.postgres import PostgresWakeups
@@ -284,12 +293,19 @@ class Application:
         assert timeline is not None, "prepare() has made it"
         self.feed = Feed(self.store, _wakeups(self.settings, timeline))
         await self.feed.start()
-        suspensions = Suspensions(self.store)
+        self.suspensions = Suspensions(self.store)
+        lifetime = timedelta(seconds=self.settings.access_token_lifetime_s)
+        self.ended_sessions = EndedSessions(self.store)
+        self.signing_keys = SigningKeys(self.store, self.database.envelope)
+        self.access_tokens = AccessTokens(self.store, self.signing_keys, timeline, lifetime)
         self.server = GrpcServer(
             serving,
             self._services(self.database.keys, timeline),
-            authenticate=suspensions.guarding(
-                Authenticator(self.store, self.database.keys.api_key)
+            authenticate=self.suspensions.guarding(
+                Credentials(
+                    Authenticator(self.store, self.database.keys.api_key),
+                    SessionAuthenticator(self.store, self.access_tokens),
+                )
             ),
             registry=self.registry,
             drain=self.drain,
@@ -304,6 +320,7 @@ class Application:
             asyncio.create_task(self._watch_health(), name="health"),
             asyncio.create_task(self._end_watches(), name="end-watches"),
             asyncio.create_task(self.timer.run(), name="staleness"),
+            asyncio.create_task(self.ended_sessions.run(), name="ended-sessions"),
             *self._compaction(),
         ]
         self.drain.on_stopped("store", self.database.close)
@@ -340,7 +357,10 @@ class Application:
         programs = ProgramApi(*common)
         programs.max_program_bytes = self.settings.max_program_bytes
         return [
-            _service(auth_service_pb2_grpc.add_AuthServiceServicer_to_server, AuthApi()),
+            _service(
+                auth_service_pb2_grpc.add_AuthServiceServicer_to_server,
+                AuthApi(self._login_sources(keys)),
+            ),
             _service(
                 identity_service_pb2_grpc.add_IdentityServiceServicer_to_server,
                 IdentityApi(*common, keys, self.passwords),
@@ -364,7 +384,7 @@ class Application:
             ),
             _service(
                 change_service_pb2_grpc.add_ChangeServiceServicer_to_server,
-                ChangeApi(*common, self.feed, watch),
+                ChangeApi(*common, self.feed, self.ended_sessions, watch),
             ),
             _service(
                 audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
@@ -400,6 +420,21 @@ class Application:
         compactor = Compactor(self.store, self.database.keys.chain)
         timer = CompactionTimer(self.store, compactor, feed, history)
         return [asyncio.create_task(timer.run(), name="compaction")]
+
+    def _login_sources(self, keys: Keys) -> LoginSources:
+        return LoginSources(
+            store=self.store,
+            logins=Logins(self.store, self.passwords, InProcessLockout(), log_event),
+            tokens=self.access_tokens,
+            signing_keys=self.signing_keys,
+            hashing_key=keys.refresh_token,
+            lifetimes=SessionLifetimes(
+                session=timedelta(seconds=self.settings.session_lifetime_s),
+                idle=timedelta(seconds=self.settings.session_idle_s),
+            ),
+            note=log_event,
+            check_organization=self.suspensions.check,
+        )
 
     async def _watch_health(self) -> None:
         while True:

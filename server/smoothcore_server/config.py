@@ -142,6 +142,18 @@ class Settings(BaseSettings):
         description="How long an access token of a login works; clients get new ones by "
         "themselves.",
     )
+    session_lifetime_s: float = Field(
+        12 * 3600.0,
+        ge=60,
+        le=90 * 86_400,
+        description="How long after a login its session ends, however often it is renewed.",
+    )
+    session_idle_s: float = Field(
+        4 * 3600.0,
+        ge=60,
+        le=90 * 86_400,
+        description="A session that is not renewed for so long is over.",
+    )
     postgres_pool_size: int = Field(10, ge=2, le=200, description="Connections to PostgreSQL.")
     statement_timeout_s: float = Field(
         30.0, gt=0, le=3600, description="Longest statement on PostgreSQL."

@@ -605,6 +605,12 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
     return {
         "AuditService.GetAuditHead": audit_service_pb2.GetAuditHeadRequest(),
         "AuditService.VerifyAuditChain": audit_service_pb2.VerifyAuditChainRequest(),
+        "AuthService.GetSigningKeys": auth_service_pb2.GetSigningKeysRequest(),
+        "AuthService.Login": auth_service_pb2.LoginRequest(
+            organization="default", email="nobody@example.com", password=PASSWORD
+        ),
+        "AuthService.Logout": auth_service_pb2.LogoutRequest(),
+        "AuthService.RefreshToken": auth_service_pb2.RefreshTokenRequest(refresh_token="rt_a_b"),
         "AuthService.WhoAmI": auth_service_pb2.WhoAmIRequest(),
         "BindingService.BatchBindTools": bind_all(
             bind("3", world.free_tool, world.machine),

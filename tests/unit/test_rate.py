@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smoothcore_server.app import rate_limits
+from smoothcore_server.app.call import network_of
 from smoothcore_server.app.rate_limits import LocalRateLimiter
 from smoothcore_server.domain.rate import Rate, take, wait_s
-from smoothcore_server.transport.interceptors.address_limits import network_of
 
 RATES = st.builds(Rate, st.floats(0.01, 10_000), st.integers(1, 10_000))
 

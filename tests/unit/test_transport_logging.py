@@ -34,6 +34,9 @@ def lines(out: io.StringIO) -> list[dict[str, Any]]:
     ("text", "shown"),
     [
         ("key sk_ab12.Zz-9_x= used", "key sk_*** used"),
+        ("renewed by rt_ab12_Zz-9_x.", "renewed by rt_***"),
+        ("sent eyJhbGciOiJF.eyJpc3MiOi_-.Zz-9_x, refused", "sent ***, refused"),
+        ("alert_rate 7, part_9 at 3", "alert_rate 7, part_9 at 3"),
         (
             "postgresql+asyncpg://smooth:hunter2@db:5432/x",
             "postgresql+asyncpg://smooth:***@db:5432/x",

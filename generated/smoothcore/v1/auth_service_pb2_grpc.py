@@ -42,6 +42,26 @@ class AuthServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.Login = channel.unary_unary(
+                '/smoothcore.v1.AuthService/Login',
+                request_serializer=smoothcore_dot_v1_dot_auth__service__pb2.LoginRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.LoginResponse.FromString,
+                _registered_method=True)
+        self.RefreshToken = channel.unary_unary(
+                '/smoothcore.v1.AuthService/RefreshToken',
+                request_serializer=smoothcore_dot_v1_dot_auth__service__pb2.RefreshTokenRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.RefreshTokenResponse.FromString,
+                _registered_method=True)
+        self.Logout = channel.unary_unary(
+                '/smoothcore.v1.AuthService/Logout',
+                request_serializer=smoothcore_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
+                _registered_method=True)
+        self.GetSigningKeys = channel.unary_unary(
+                '/smoothcore.v1.AuthService/GetSigningKeys',
+                request_serializer=smoothcore_dot_v1_dot_auth__service__pb2.GetSigningKeysRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.GetSigningKeysResponse.FromString,
+                _registered_method=True)
         self.WhoAmI = channel.unary_unary(
                 '/smoothcore.v1.AuthService/WhoAmI',
                 request_serializer=smoothcore_dot_v1_dot_auth__service__pb2.WhoAmIRequest.SerializeToString,
@@ -60,6 +80,46 @@ class AuthServiceServicer:
     request_id.
     """
 
+    def Login(self, request, context):
+        """Begins a session of a user. The access token goes with every call, as "authorization: Bearer …";
+        it works for some minutes, and RefreshToken gives the next one. A repeat with the same
+        request_id begins no other session and returns no token: log in again with another request_id.
+        Returns: UNAUTHENTICATED whatever is wrong (it does not say what: try again, or ask an
+        administrator); RESOURCE_EXHAUSTED after too many attempts in vain, or if too many passwords are
+        being checked (wait as RetryInfo says).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefreshToken(self, request, context):
+        """Exchanges a refresh token for the next one and another access token. A refresh token works once:
+        presented again, it ends its session, since one of two who have it has stolen it; of two calls
+        at the same time one does. A repeat with the same request_id ends nothing and returns no token.
+        Returns: UNAUTHENTICATED if the token is wrong, was used before or has expired, or if the session
+        was ended (log in again).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Logout(self, request, context):
+        """Ends the session of the caller: all its tokens stop working, on every replica within a second.
+        Returns: FAILED_PRECONDITION for an API key, which has no session (revoke it with RevokeApiKey).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSigningKeys(self, request, context):
+        """The public keys that access tokens are signed with, so that other services can verify them.
+        Whoever does asks again for a key that is not among them, and at most once a minute. A valid
+        signature does not say that the session still goes on: only this server knows that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WhoAmI(self, request, context):
         """Says who the caller is and what they may do.
         """
@@ -70,6 +130,26 @@ class AuthServiceServicer:
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Login': grpc.unary_unary_rpc_method_handler(
+                    servicer.Login,
+                    request_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.LoginRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_auth__service__pb2.LoginResponse.SerializeToString,
+            ),
+            'RefreshToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefreshToken,
+                    request_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.RefreshTokenRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_auth__service__pb2.RefreshTokenResponse.SerializeToString,
+            ),
+            'Logout': grpc.unary_unary_rpc_method_handler(
+                    servicer.Logout,
+                    request_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.LogoutRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_auth__service__pb2.LogoutResponse.SerializeToString,
+            ),
+            'GetSigningKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSigningKeys,
+                    request_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.GetSigningKeysRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_auth__service__pb2.GetSigningKeysResponse.SerializeToString,
+            ),
             'WhoAmI': grpc.unary_unary_rpc_method_handler(
                     servicer.WhoAmI,
                     request_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.WhoAmIRequest.FromString,
@@ -93,6 +173,114 @@ class AuthService:
     runs the server). Reading methods are always safe to repeat; writing methods are with the same
     request_id.
     """
+
+    @staticmethod
+    def Login(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.AuthService/Login',
+            smoothcore_dot_v1_dot_auth__service__pb2.LoginRequest.SerializeToString,
+            smoothcore_dot_v1_dot_auth__service__pb2.LoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefreshToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.AuthService/RefreshToken',
+            smoothcore_dot_v1_dot_auth__service__pb2.RefreshTokenRequest.SerializeToString,
+            smoothcore_dot_v1_dot_auth__service__pb2.RefreshTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Logout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.AuthService/Logout',
+            smoothcore_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
+            smoothcore_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSigningKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.AuthService/GetSigningKeys',
+            smoothcore_dot_v1_dot_auth__service__pb2.GetSigningKeysRequest.SerializeToString,
+            smoothcore_dot_v1_dot_auth__service__pb2.GetSigningKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def WhoAmI(request,

@@ -41,6 +41,30 @@ class AuthServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuthServiceAsyncStub: ...
+    Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
+    """Begins a session of a user. The access token goes with every call, as "authorization: Bearer …";
+    it works for some minutes, and RefreshToken gives the next one. A repeat with the same
+    request_id begins no other session and returns no token: log in again with another request_id.
+    Returns: UNAUTHENTICATED whatever is wrong (it does not say what: try again, or ask an
+    administrator); RESOURCE_EXHAUSTED after too many attempts in vain, or if too many passwords are
+    being checked (wait as RetryInfo says).
+    """
+    RefreshToken: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshTokenRequest, _auth_service_pb2.RefreshTokenResponse]
+    """Exchanges a refresh token for the next one and another access token. A refresh token works once:
+    presented again, it ends its session, since one of two who have it has stolen it; of two calls
+    at the same time one does. A repeat with the same request_id ends nothing and returns no token.
+    Returns: UNAUTHENTICATED if the token is wrong, was used before or has expired, or if the session
+    was ended (log in again).
+    """
+    Logout: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]
+    """Ends the session of the caller: all its tokens stop working, on every replica within a second.
+    Returns: FAILED_PRECONDITION for an API key, which has no session (revoke it with RevokeApiKey).
+    """
+    GetSigningKeys: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.GetSigningKeysRequest, _auth_service_pb2.GetSigningKeysResponse]
+    """The public keys that access tokens are signed with, so that other services can verify them.
+    Whoever does asks again for a key that is not among them, and at most once a minute. A valid
+    signature does not say that the session still goes on: only this server knows that.
+    """
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.WhoAmIRequest, _auth_service_pb2.WhoAmIResponse]
     """Says who the caller is and what they may do."""
 
@@ -57,6 +81,30 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
+    """Begins a session of a user. The access token goes with every call, as "authorization: Bearer …";
+    it works for some minutes, and RefreshToken gives the next one. A repeat with the same
+    request_id begins no other session and returns no token: log in again with another request_id.
+    Returns: UNAUTHENTICATED whatever is wrong (it does not say what: try again, or ask an
+    administrator); RESOURCE_EXHAUSTED after too many attempts in vain, or if too many passwords are
+    being checked (wait as RetryInfo says).
+    """
+    RefreshToken: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshTokenRequest, _auth_service_pb2.RefreshTokenResponse]  # type: ignore[assignment]
+    """Exchanges a refresh token for the next one and another access token. A refresh token works once:
+    presented again, it ends its session, since one of two who have it has stolen it; of two calls
+    at the same time one does. A repeat with the same request_id ends nothing and returns no token.
+    Returns: UNAUTHENTICATED if the token is wrong, was used before or has expired, or if the session
+    was ended (log in again).
+    """
+    Logout: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]  # type: ignore[assignment]
+    """Ends the session of the caller: all its tokens stop working, on every replica within a second.
+    Returns: FAILED_PRECONDITION for an API key, which has no session (revoke it with RevokeApiKey).
+    """
+    GetSigningKeys: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetSigningKeysRequest, _auth_service_pb2.GetSigningKeysResponse]  # type: ignore[assignment]
+    """The public keys that access tokens are signed with, so that other services can verify them.
+    Whoever does asks again for a key that is not among them, and at most once a minute. A valid
+    signature does not say that the session still goes on: only this server knows that.
+    """
     WhoAmI: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.WhoAmIRequest, _auth_service_pb2.WhoAmIResponse]  # type: ignore[assignment]
     """Says who the caller is and what they may do."""
 
@@ -70,6 +118,54 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     runs the server). Reading methods are always safe to repeat; writing methods are with the same
     request_id.
     """
+
+    @_abc_1.abstractmethod
+    def Login(
+        self,
+        request: _auth_service_pb2.LoginRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.LoginResponse, _abc.Awaitable[_auth_service_pb2.LoginResponse]]:
+        """Begins a session of a user. The access token goes with every call, as "authorization: Bearer …";
+        it works for some minutes, and RefreshToken gives the next one. A repeat with the same
+        request_id begins no other session and returns no token: log in again with another request_id.
+        Returns: UNAUTHENTICATED whatever is wrong (it does not say what: try again, or ask an
+        administrator); RESOURCE_EXHAUSTED after too many attempts in vain, or if too many passwords are
+        being checked (wait as RetryInfo says).
+        """
+
+    @_abc_1.abstractmethod
+    def RefreshToken(
+        self,
+        request: _auth_service_pb2.RefreshTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.RefreshTokenResponse, _abc.Awaitable[_auth_service_pb2.RefreshTokenResponse]]:
+        """Exchanges a refresh token for the next one and another access token. A refresh token works once:
+        presented again, it ends its session, since one of two who have it has stolen it; of two calls
+        at the same time one does. A repeat with the same request_id ends nothing and returns no token.
+        Returns: UNAUTHENTICATED if the token is wrong, was used before or has expired, or if the session
+        was ended (log in again).
+        """
+
+    @_abc_1.abstractmethod
+    def Logout(
+        self,
+        request: _auth_service_pb2.LogoutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.LogoutResponse, _abc.Awaitable[_auth_service_pb2.LogoutResponse]]:
+        """Ends the session of the caller: all its tokens stop working, on every replica within a second.
+        Returns: FAILED_PRECONDITION for an API key, which has no session (revoke it with RevokeApiKey).
+        """
+
+    @_abc_1.abstractmethod
+    def GetSigningKeys(
+        self,
+        request: _auth_service_pb2.GetSigningKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.GetSigningKeysResponse, _abc.Awaitable[_auth_service_pb2.GetSigningKeysResponse]]:
+        """The public keys that access tokens are signed with, so that other services can verify them.
+        Whoever does asks again for a key that is not among them, and at most once a minute. A valid
+        signature does not say that the session still goes on: only this server knows that.
+        """
 
     @_abc_1.abstractmethod
     def WhoAmI(

@@ -15,6 +15,7 @@ from smoothcore_server.api.service import Service
 from smoothcore_server.api.watch import Source, Watch, WatchSettings
 from smoothcore_server.api.watch_messages import WatchMessages
 from smoothcore_server.app.call import caller
+from smoothcore_server.app.ended_sessions import EndedSessions
 from smoothcore_server.app.past import check_revision, resource_at, revision_at
 from smoothcore_server.app.visibility import View, view_for
 from smoothcore_server.domain.errors import invalid_field, not_found
@@ -34,11 +35,12 @@ class ChangeApi(Service, ChangeServiceServicer):
         page_tokens: PageTokens,
         resume_tokens: ResumeTokens,
         feed: Feed,
+        ended_sessions: EndedSessions,
         watch_settings: WatchSettings,
     ) -> None:
         super().__init__(store, page_tokens, resume_tokens)
         messages = WatchMessages(resume_tokens, watch_settings.message_bytes)
-        self._source = Source(store, feed, resume_tokens, messages, watch_settings)
+        self._source = Source(store, feed, ended_sessions, resume_tokens, messages, watch_settings)
 
     async def WatchChanges(  # type: ignore[override]
         self, request: change_service_pb2.WatchChangesRequest, context: Any

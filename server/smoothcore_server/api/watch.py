@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from smoothcore_server.api.watch_messages import WatchMessages, position_behind
 from smoothcore_server.api.watch_snapshot import Snapshot
 from smoothcore_server.app.authenticating import principal_now
+from smoothcore_server.app.ended_sessions import EndedSessions
 from smoothcore_server.app.visibility import View, check_expiry, check_view
 from smoothcore_server.domain.errors import (
     ErrorReason,
@@ -53,6 +54,7 @@ class Source:
 
     store: Store
     feed: Feed
+    ended_sessions: EndedSessions
     tokens: ResumeTokens
     messages: WatchMessages
     settings: WatchSettings
@@ -64,6 +66,7 @@ class Watch:
     def __init__(self, source: Source, principal: Principal, view: View, write: Write) -> None:
         self._store = source.store
         self._feed = source.feed
+        self._ended = source.ended_sessions
         self._tokens = source.tokens
         self._messages = source.messages
         self._settings = source.settings
@@ -75,7 +78,12 @@ class Watch:
 
     async def run(self, resume_token: str, *, snapshot_first: bool = False) -> None:
         """Send messages until the call ends; raises what ends it."""
-        ring = await self._feed.ring(self._organization)
+        self._ring = await self._feed.ring(self._organization)
+        with self._ended.follow(self._principal, lambda: self._ring.wake()) as self._session:
+            await self._run(resume_token, snapshot_first)
+
+    async def _run(self, resume_token: str, snapshot_first: bool) -> None:
+        ring = self._ring
         start = await self._start(ring, resume_token)
         position, cursor = start.position, Cursor() if snapshot_first else start.cursor
         if cursor is None:
@@ -85,11 +93,12 @@ class Watch:
         while not self._feed.is_ending:
             if ring.is_closed:
                 ring.raise_if_closed()
-                ring = await self._feed.ring(self._organization)
+                ring = self._ring = await self._feed.ring(self._organization)
             if await ring.wait(position.revision, self._patience_s()):
                 # No change set is held on to here: an idle watcher costs no memory.
                 position = await self._catch_up(ring, position)
             check_expiry(self._principal, self._store.clock())
+            self._session.check()
             if _now() >= self._progress_due:
                 await self._send_progress(position)
         await self._send_progress(position)
@@ -137,6 +146,7 @@ class Watch:
 
     async def _send(self, raw: bytes) -> None:
         failpoints.hit("before_stream_write")
+        self._session.check()
         await self._write(raw)
         self._progress_due = _now() + self._settings.progress_interval_s
 

@@ -15,7 +15,7 @@ from smoothcore_server.app.api_keys import (
     refuse_ended,
     secret_hash,
 )
-from smoothcore_server.app.users import principal_of_user
+from smoothcore_server.app.sessions import principal_of_session, session_of
 from smoothcore_server.domain.errors import UnauthenticatedError
 from smoothcore_server.domain.granting import denied
 from smoothcore_server.domain.principal import ApiKey, Principal
@@ -99,13 +99,13 @@ def principal_now(reader: Reader, principal: Principal) -> Principal:
 
     Raises UnauthenticatedError when its key or its user works no more.
     """
-    collection, _, found_id = principal.name.partition("/")
+    collection, _, key_id = principal.name.partition("/")
     if collection == "users":
-        user = reader.users.find(found_id)
-        if user is None:
-            raise invalid_credential("the user was deleted")
-        return principal_of_user(reader, user, principal.credential, principal.expire_time)
-    key = reader.api_keys.find(found_id)
+        assert principal.expire_time is not None, "an access token has an end"
+        return principal_of_session(
+            reader, principal.name, session_of(principal), principal.expire_time
+        )
+    key = reader.api_keys.find(key_id)
     if key is None:
         raise invalid_credential("the API key is not known")
     return principal_of_key(reader, key)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy import Connection
 
 from smoothcore_server.domain.errors import UnavailableError
-from smoothcore_server.store import idempotency, instance
+from smoothcore_server.store import idempotency, instance, session_table, signing_key_table
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Author, Transaction
 
@@ -53,7 +54,13 @@ class StalenessTimer:
             )
         if now >= self._next_forget:
             self._next_forget = now + FORGET_EVERY
-            await self._store.run_write(lambda connection: idempotency.forget_old(connection, now))
+            await self._store.run_write(lambda connection: _forget(connection, now))
+
+
+def _forget(connection: Connection, now: datetime) -> None:
+    idempotency.forget_old(connection, now)
+    session_table.forget_old(connection, now)
+    signing_key_table.remove_expired(connection, now)
 
 
 def _recheck(tx: Transaction, machine_id: str) -> None:

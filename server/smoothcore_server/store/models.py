@@ -587,3 +587,39 @@ signing_key = Table(
         postgresql_where=CURRENT,
     ),
 )
+
+session = Table(
+    "session",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    _text("user_id"),
+    Column("create_time", UtcDateTime, nullable=False),
+    Column("expire_time", UtcDateTime, nullable=False),
+    Column("last_used_time", UtcDateTime, nullable=False),
+    Column("revoke_time", UtcDateTime),
+    _text("revoke_reason"),
+    _of_user(),
+    Index(None, "organization_id", "user_id"),
+    # Each process asks every half second which sessions were ended.
+    Index(None, "revoke_time"),
+)
+
+refresh_token = Table(
+    "refresh_token",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    _text("session_id"),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("expire_time", UtcDateTime, nullable=False),
+    Column("used_time", UtcDateTime),
+    ForeignKeyConstraint(
+        ["organization_id", "session_id"],
+        ["session.organization_id", "session.id"],
+        ondelete="CASCADE",
+    ),
+    Index(None, "organization_id", "session_id"),
+    # A token is looked up by its id alone: it says which organization it belongs to.
+    Index("uq_refresh_token_id", "id", unique=True),
+)

@@ -28,6 +28,7 @@ from smoothcore_server.store.person_table import PersonTable
 from smoothcore_server.store.program_content import ProgramContentTable
 from smoothcore_server.store.readiness_sources import ReadinessSourceTable
 from smoothcore_server.store.repository import Repository, WritableRepository
+from smoothcore_server.store.session_table import SessionTable
 from smoothcore_server.store.user_secret_table import UserSecretTable
 
 R = TypeVar("R", bound=Resource)
@@ -137,6 +138,11 @@ class Reader:
     def user_secrets(self) -> UserSecretTable:
         """The hashes of their passwords."""
         return UserSecretTable(self.connection, self.organization)
+
+    @cached_property
+    def sessions(self) -> SessionTable:
+        """Sessions of users, and their refresh tokens."""
+        return SessionTable(self.connection, self.organization)
 
     @cached_property
     def head(self) -> Head:

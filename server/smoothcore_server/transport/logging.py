@@ -20,8 +20,10 @@ _SECRET_NAMES = re.compile(
     r"authorization|password|passwd|secret|token|api_?key|root_?key|cookie|dsn", re.IGNORECASE
 )
 _SECRETS = (
-    # Our keys.
-    (re.compile(r"\bsk_[A-Za-z0-9_\-.~+/=]+"), "sk_" + _HIDDEN),
+    # Our keys and refresh tokens.
+    (re.compile(r"\b(sk|rt)_[A-Za-z0-9_\-.~+/=]+"), r"\1_" + _HIDDEN),
+    # Signed tokens, of ours and of others: three parts, of which the first is a JSON object.
+    (re.compile(r"\beyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*"), _HIDDEN),
     # postgresql://user:password@host
     (re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*://[^\s:/@]*):[^\s@]*@"), r"\1:" + _HIDDEN + "@"),
     # A header that was printed, with its scheme or without.
@@ -40,7 +42,7 @@ _SECRETS = (
 )
 
 
-_MARKS = ("sk_", "bearer", "basic", "://", "passw", "secret", "authorization")
+_MARKS = ("sk_", "rt_", "eyj", "bearer", "basic", "://", "passw", "secret", "authorization")
 """Without one of these no pattern matches; looking for them first is ten times faster."""
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
-from urllib.parse import unquote
 
+from smoothcore_server.app.call import address_of, network_of
 from smoothcore_server.app.rate_limits import RateLimiter
 from smoothcore_server.domain.errors import ErrorReason, ResourceExhaustedError
 from smoothcore_server.domain.rate import Rate
@@ -33,7 +32,7 @@ class AddressLimits:
 
     async def _around(self, invocation: Invocation, proceed: Proceed) -> Any:
         address = address_of(invocation.context.peer())
-        if address is None:
+        if not address:
             return await proceed(invocation)
         if self._rate is not None:
             wait_s = await self._limiter.wait_s(f"address:{network_of(address)}", self._rate)
@@ -62,23 +61,3 @@ def too_often(where: str, scope: str, rate: Rate, wait_s: float) -> ResourceExha
         metadata={"limit": f"{rate.per_s:g}/s", "scope": scope},
         retry_after_s=wait_s,
     )
-
-
-def network_of(address: str) -> str:
-    """What is counted as one caller: an IPv4 address, or the /64 that an IPv6 host has of its
-    own and could take 2^64 addresses from."""
-    try:
-        found = ip_address(address.strip("[]").partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, IPv6Address):
-        return str(found.ipv4_mapped or ip_network((found, 64), strict=False).network_address)
-    return str(found)
-
-
-def address_of(peer: str) -> str | None:
-    """The address of a peer such as ``ipv4:10.0.0.7:51234``; None for local sockets."""
-    family, _, rest = peer.partition(":")
-    if family not in ("ipv4", "ipv6"):
-        return None
-    return unquote(rest).rpartition(":")[0]

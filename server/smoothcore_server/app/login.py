@@ -1,0 +1,77 @@
+"""Checking a login: the same work and the same answer, whatever is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Protocol
+
+import structlog
+
+from smoothcore_server.app.lockout import Lockout
+from smoothcore_server.app.passwords import PasswordHasher
+from smoothcore_server.app.sessions import invalid_login
+from smoothcore_server.domain.errors import ResourceExhaustedError
+from smoothcore_server.domain.user import Person
+from smoothcore_server.store import session_table
+from smoothcore_server.store.session_table import LoginCandidate
+from smoothcore_server.store.store import Store
+
+
+class Note(Protocol):
+    """Notes a security event. Call, peer and request id are those of the call being served."""
+
+    def __call__(self, kind: str, *, organization: str, actor: str = "") -> None: ...
+
+
+def log_event(kind: str, *, organization: str, actor: str = "") -> None:
+    """Note a security event in the log."""
+    structlog.get_logger("smoothcore.security").info(kind, organization=organization, actor=actor)
+
+
+class Logins:
+    """Checks organizations, e-mail addresses and passwords."""
+
+    def __init__(
+        self, store: Store, passwords: PasswordHasher, lockout: Lockout, note: Note
+    ) -> None:
+        self._store = store
+        self._passwords = passwords
+        self._lockout = lockout
+        self._note = note
+
+    async def check(
+        self, organization: str, email: str, password: str, address: str
+    ) -> LoginCandidate:
+        """Who it is. ``address`` is where the call comes from; empty for a local socket.
+
+        Raises UnauthenticatedError when anything is wrong, after one look-up and one hash in each
+        case; ResourceExhaustedError for an attempt that comes too early, or when too many
+        passwords are being checked.
+        """
+        account = _account(organization, email)
+        await self._begin(organization, account, address)
+        candidate = await self._store.run_read(
+            lambda connection: session_table.find_login(
+                connection, organization, Person(email).email_key
+            )
+        )
+        stored = candidate.password_hash if candidate is not None else None
+        right = await self._passwords.verify(stored, password)
+        if candidate is None or candidate.disabled or not right:
+            self._note("login.refused", organization=organization)
+            raise invalid_login()
+        await self._lockout.succeeded(account, address)
+        return candidate
+
+    async def _begin(self, organization: str, account: str, address: str) -> None:
+        try:
+            await self._lockout.begin(account, address)
+        except ResourceExhaustedError:
+            self._note("login.locked_out", organization=organization)
+            raise
+
+
+def _account(organization: str, email: str) -> str:
+    """A name of an account for counting, which does not say whose it is."""
+    text = f"{organization}\n{Person(email).email_key}"
+    return hashlib.sha256(text.encode()).hexdigest()
