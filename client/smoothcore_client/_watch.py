@@ -211,6 +211,7 @@ class Watch(AsyncIterator[WatchEvent]):
             self._accept_items(message)
         elif kind == "snapshot_end":
             self._begun(message.snapshot_end.revision)
+            # It may be lower than what was seen of another history.
             self._revision = message.snapshot_end.revision
             self._queue(WatchEventKind.SNAPSHOT_END, self._revision, message.resume_token)
             self._position = message.resume_token
@@ -238,8 +239,6 @@ class Watch(AsyncIterator[WatchEvent]):
         if not self._beginning:
             return
         cause, self._beginning, self._cause = self._cause, False, None
-        # In another history the revisions may begin anew.
-        self._revision = 0
         self._queue(WatchEventKind.SNAPSHOT_BEGIN, revision, self._position, cause=cause)
 
     def _accept_changes(self, message: WatchChangesResponse) -> None:

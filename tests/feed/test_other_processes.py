@@ -14,16 +14,27 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
+from smoothcore.v1 import identity_service_pb2
 from smoothcore.v1.change_set_pb2 import RESOURCE_TYPE_API_KEY
+from smoothcore_server.api import watch_snapshot
 from tests.feed.conftest import PROGRESS_S
-from tests.feed.following import Follower, eventually, following, head_token, listed, reason
+from tests.feed.following import (
+    Follower,
+    eventually,
+    following,
+    head_token,
+    listed,
+    reason,
+    refusal,
+)
 from tests.feed.postgres_process import PostgresProcess
-from tests.feed.writing import create_tool
+from tests.feed.writing import create_key, create_tool, create_tools
 from tests.support.postgres import PostgresServer
 from tests.support.smooth import Caller, SmoothServer, start_server
 
 ROOT_KEY = "cd" * 32
 SERVING = health_pb2.HealthCheckResponse.SERVING
+UNAUTHENTICATED = ("UNAUTHENTICATED", "CREDENTIAL_INVALID")
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
@@ -61,6 +72,33 @@ async def test_two_replicas_push_what_the_other_one_writes(
         async with following(there, token=token) as resumed:
             await resumed.until(behind)
             assert resumed.names == ["tools/c"]
+    finally:
+        await one.stop()
+        await two.stop()
+
+
+async def test_a_key_that_is_revoked_at_one_replica_ends_its_watches_at_the_other(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a watch that follows, and of one that is within its snapshot."""
+    monkeypatch.setattr(watch_snapshot, "FIRST_LIMIT", 1)
+    monkeypatch.setattr(watch_snapshot, "MAX_LIMIT", 1)
+    url = postgres.new_database()
+    one = await serve(url, tmp_path / "one")
+    two = await serve(url, tmp_path / "two")
+    try:
+        here = one.caller()
+        await create_tools(here, "t", 200)
+        name, secret = await create_key(here, ["tools.read"])
+        there = two.caller(secret)
+        async with following(there) as following_one:
+            within = Follower(there, snapshot=True)
+            await within.received(3)
+            await here.identity.RevokeApiKey(identity_service_pb2.RevokeApiKeyRequest(name=name))
+            for follower in (within, following_one):
+                assert reason(await follower.failure()) == UNAUTHENTICATED
+        assert 3 <= len(within.items) < 200
+        assert reason(await refusal(there)) == UNAUTHENTICATED
     finally:
         await one.stop()
         await two.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -264,6 +265,47 @@ async def test_where_there_is_no_way_on_it_begins_anew_and_says_so(
     assert (item.item.name, end.revision, end.resume_token) == ("tools/t3", 3, "3")
     asked = [(one.resume_token, one.snapshot_first) for one in fake.changes.requests]
     assert asked == [("900", False), ("", True)]
+
+
+async def test_a_history_that_begins_anew_is_followed_from_its_lower_revisions(
+    fake: FakeServer,
+) -> None:
+    """A backup was restored: what comes next has revisions that were seen before, of other
+    changes."""
+    fake.changes.log = change_sets(12)
+    fake.changes.cuts = deque([13])
+
+    async def restore(context: Any) -> None:
+        fake.changes.log = change_sets(3)
+        await context.abort_with_status(
+            rich_status(
+                grpc.StatusCode.FAILED_PRECONDITION, "restored", error_info("TOKEN_FOREIGN")
+            )
+        )
+
+    fake.changes.ending = restore
+    async with (
+        asyncio.timeout(20),
+        AsyncClient(fake.address, reconnect=QUICK) as client,
+        client.watch() as watch,
+    ):
+        async for event in watch:
+            if event.kind is WatchEventKind.SNAPSHOT_END:
+                break
+        fake.changes.log = change_sets(5)
+        await fake.stop()
+        await fake.start()
+        found = [event.revision async for event in until_revision(watch, 5)]
+    assert found == [4, 5]
+
+
+async def until_revision(watch: Watch, revision: int) -> AsyncIterator[WatchEvent]:
+    """The change sets up to a revision."""
+    async for event in watch:
+        if event.change_set is not None:
+            yield event
+        if event.revision >= revision:
+            return
 
 
 async def test_a_token_of_the_caller_comes_before_a_snapshot(fake: FakeServer) -> None:
