@@ -1,10 +1,11 @@
 """The floors that are servers: `python -m bench.floors KIND …`, each a bare grpc.aio server.
 
 - ``echo``: answers GetTool with a reply of the real size. No interceptor, no database.
-- ``skeleton``: runs the SQL of GetTool, CreateTool and PushToolTable through the same `Store` and
-  engine, with values that were made beforehand. No interceptor, no validation, no domain, no
-  conversion.
+- ``skeleton``: runs the SQL of GetTool, CreateTool, BatchCreateTools and PushToolTable through the
+  same `Store` and engine, with values that were made beforehand. No interceptor, no validation, no
+  domain, no conversion.
 - ``fan-out``: sends bytes to all open streams when it is told to.
+- ``replay``: sends the same messages to each stream that is opened.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import pickle
 import sys
 import time
 from pathlib import Path
@@ -53,10 +55,10 @@ class Echo:
 
 
 class FanOut:
-    """All streams wait for one event, as watchers of a ring do, and write the same bytes."""
+    """All streams wait for events, as watchers of a ring do, and write the same bytes."""
 
     def __init__(self) -> None:
-        self._payload = b""
+        self._events: list[bytes] = []
         self._news = asyncio.Event()
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -70,23 +72,45 @@ class FanOut:
         )
 
     async def _watch(self, _request: bytes, context: Any) -> None:
+        place = len(self._events)
         await context.write(OPEN)
         while True:
-            await self._news.wait()
-            await context.write(self._payload)
+            if place == len(self._events):
+                await self._news.wait()
+            await context.write(self._events[place])
+            place += 1
 
     async def _trigger(self, request: bytes, _context: Any) -> bytes:
         """Gives the moment, in nanoseconds."""
         moment = time.time_ns()
-        self._payload = request
+        self._events.append(request)
         self._news.set()
         self._news = asyncio.Event()
         return str(moment).encode()
 
 
+class Replay:
+    """Each stream writes the same messages, one after the other, and ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._messages: list[bytes] = pickle.loads(path.read_bytes())
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """What a server needs."""
+        return grpc.method_handlers_generic_handler(
+            "bench.FanOut", {"Watch": grpc.unary_stream_rpc_method_handler(self._watch)}
+        )
+
+    async def _watch(self, _request: bytes, context: Any) -> None:
+        for message in self._messages:
+            await context.write(message)
+
+
 async def _handlers(arguments: argparse.Namespace) -> list[grpc.GenericRpcHandler]:
     if arguments.kind == "echo":
         return [Echo(arguments.reply.read_bytes()).handler()]
+    if arguments.kind == "replay":
+        return [Replay(arguments.reply).handler()]
     if arguments.kind == "fan-out":
         return [FanOut().handler()]
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -108,8 +132,8 @@ async def serve(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=("echo", "skeleton", "fan-out"))
-    parser.add_argument("--reply", type=Path, help="echo: a file with the reply")
+    parser.add_argument("kind", choices=("echo", "skeleton", "fan-out", "replay"))
+    parser.add_argument("--reply", type=Path, help="echo, replay: a file with what to answer")
     parser.add_argument("--data-dir", type=Path, help="skeleton: an empty folder")
     parser.add_argument("--database-url", default="", help="skeleton: an empty database")
     parser.add_argument("--tools", type=int, default=0, help="skeleton: tools to make")

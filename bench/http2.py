@@ -23,6 +23,8 @@ END_HEADERS = 0x4
 INITIAL_WINDOW_SIZE = 4
 LARGEST_WINDOW = 2**31 - 1
 DEFAULT_WINDOW = 65_535
+"""What is on its way to the server in one connection must fit: it is not asked for more."""
+LARGEST_FRAME = 16_384
 FIRST_DYNAMIC_INDEX = 62
 
 
@@ -65,7 +67,10 @@ class Connection:
             # From now on the server knows the headers by their place in its dynamic table.
             last = FIRST_DYNAMIC_INDEX + len(self._headers) - 1
             self._block = bytes(0x80 | (last - place) for place in range(len(self._headers)))
-        self._add(DATA, END_STREAM, stream, b"\0" + len(message).to_bytes(4, "big") + message)
+        data = b"\0" + len(message).to_bytes(4, "big") + message
+        for place in range(0, len(data), LARGEST_FRAME):
+            part = data[place : place + LARGEST_FRAME]
+            self._add(DATA, END_STREAM if place + len(part) == len(data) else 0, stream, part)
         return stream
 
     def flush(self) -> None:

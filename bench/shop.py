@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 
@@ -26,6 +27,8 @@ KINDS = (
     tool_pb2.TOOL_KIND_TAP,
 )
 BATCH = 500
+BATCH_CREATE = 100
+"""Tools of one BatchCreateTools call."""
 
 
 def tool_id(number: int) -> str:
@@ -76,6 +79,17 @@ def create_tools_from(first: int) -> Iterator[bytes]:
     while True:
         yield create_tool(first)
         first += 1
+
+
+def create_batches_from(first: int) -> Iterator[bytes]:
+    """BatchCreateTools requests without an end."""
+    for start in itertools.count(first, BATCH_CREATE):
+        yield tool_service_pb2.BatchCreateToolsRequest(
+            requests=[
+                tool_service_pb2.CreateToolRequest(tool_id=tool_id(number), tool=tool(number))
+                for number in range(start, start + BATCH_CREATE)
+            ]
+        ).SerializeToString()
 
 
 def machine(machine_id: str) -> machine_service_pb2.CreateMachineRequest:

@@ -51,6 +51,9 @@ FIND_TOOL = (
     .order_by(TOOL.id)
     .limit(1)
 )
+FIND_TOOLS = select(models.tool).where(
+    TOOL.organization_id == DEFAULT_ORGANIZATION, TOOL.id.in_(bindparam("tools", expanding=True))
+)
 
 
 class Skeleton:
@@ -66,12 +69,15 @@ class Skeleton:
         await self._database.prepare()
         made = [tool_message.from_message(shop.tool(n), shop.tool_id(n)) for n in range(tools)]
         await self._run(lambda tx: create_tools(tx, made))
-        self.tools = Tools(self.store, await self._tool_template())
+        self.tools = Tools(self.store, await self._tools_template(1), await self._tools_template())
         self.machines = Machines(self.store, *await self._table_template(rows))
 
-    async def _tool_template(self) -> ChangeSetRows:
-        template = tool_message.from_message(shop.tool(0), TEMPLATE)
-        revision = await self._run(lambda tx: create_tools(tx, [template]))
+    async def _tools_template(self, count: int = shop.BATCH_CREATE) -> ChangeSetRows:
+        made = [
+            tool_message.from_message(shop.tool(number), f"{TEMPLATE}-{count}-{number}")
+            for number in range(count)
+        ]
+        revision = await self._run(lambda tx: create_tools(tx, made))
         return await self._rows_of(models.tool, revision)
 
     async def _table_template(self, rows: int) -> tuple[Row, ChangeSetRows]:
@@ -128,6 +134,11 @@ class ChangeSetRows:
             [row | mark for row in self._changes],
         )
 
+    def named(self, ids: Sequence[str]) -> ChangeSetRows:
+        """The same, with these ids."""
+        renamed = [row | {"id": each} for row, each in zip(self.resources, ids, strict=True)]
+        return ChangeSetRows(self._table, renamed, self._header, self._changes)
+
     def write(self, connection: Connection) -> None:
         """Insert them all, and move the organization's head."""
         connection.execute(self._table.insert(), self.resources)
@@ -137,11 +148,12 @@ class ChangeSetRows:
 
 
 class Tools:
-    """GetTool and CreateTool."""
+    """GetTool, CreateTool and BatchCreateTools."""
 
-    def __init__(self, store: Store, template: ChangeSetRows) -> None:
+    def __init__(self, store: Store, template: ChangeSetRows, batch: ChangeSetRows) -> None:
         self._store = store
         self._template = template
+        self._batch = batch
         row = template.resources[0]
         # Of the size of a real reply.
         self._reply = shop.tool(0)
@@ -158,6 +170,11 @@ class Tools:
             {
                 "GetTool": grpc.unary_unary_rpc_method_handler(
                     self._get_tool, tool_service_pb2.GetToolRequest.FromString, to_bytes
+                ),
+                "BatchCreateTools": grpc.unary_unary_rpc_method_handler(
+                    self._batch_create_tools,
+                    tool_service_pb2.BatchCreateToolsRequest.FromString,
+                    tool_service_pb2.BatchCreateToolsResponse.SerializeToString,
                 ),
                 "CreateTool": grpc.unary_unary_rpc_method_handler(
                     self._create_tool, tool_service_pb2.CreateToolRequest.FromString, to_bytes
@@ -186,6 +203,19 @@ class Tools:
 
         await self._store.run_write(write)
         return self._reply
+
+    async def _batch_create_tools(
+        self, request: tool_service_pb2.BatchCreateToolsRequest, _context: Any
+    ) -> tool_service_pb2.BatchCreateToolsResponse:
+        ids = [item.tool_id for item in request.requests]
+
+        def write(connection: Connection) -> None:
+            head = connection.execute(LOCK_HEAD).one()
+            connection.execute(FIND_TOOLS, {"tools": ids}).all()
+            self._batch.named(ids).again(head.revision + 1).write(connection)
+
+        await self._store.run_write(write)
+        return tool_service_pb2.BatchCreateToolsResponse(tools=[self._reply] * len(ids))
 
 
 class Machines:

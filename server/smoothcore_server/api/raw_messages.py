@@ -20,6 +20,11 @@ def as_message(raw: bytes, _message: type[M]) -> M:
     return cast("M", raw)
 
 
+def serialized(message: object) -> bytes:
+    """The bytes of a reply, which may be bytes already (`as_message`)."""
+    return message if isinstance(message, bytes) else cast("Message", message).SerializeToString()
+
+
 def repeated(message: type[Message], field: str, items: Iterable[bytes]) -> bytes:
     """A message of this type that holds these serialized messages in a repeated field.
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement
 
 from smoothcore_server.api.kept_messages import KeptMessages, messages_of
 from smoothcore_server.api.paging import PageTokens, page_size
-from smoothcore_server.api.raw_messages import as_message, repeated
+from smoothcore_server.api.raw_messages import as_message, repeated, serialized
 from smoothcore_server.app.call import caller, current_call
 from smoothcore_server.feed.tokens import Position, ResumeTokens
 from smoothcore_server.store.idempotency import Idempotency
@@ -60,6 +60,27 @@ class Service:
         idempotency = self._idempotency(request, answer, kept) if request_id else None
         committed = await self.store.transact(author(request_id), use_case, reply, idempotency)
         return committed.value
+
+    async def write_batch(
+        self,
+        request: Message,
+        answer: type[M],
+        field: str,
+        use_case: Callable[[Transaction], Sequence[Resource]],
+    ) -> M:
+        """Run a use case, and answer with what it has written, in a field, and the revision.
+
+        The messages are the images that the log keeps: they are made once.
+        """
+        return await self.write(
+            request,
+            answer,
+            lambda tx: [tx.image(resource) for resource in use_case(tx)],
+            lambda images, revision: as_message(
+                repeated(answer, field, images) + answer(revision=revision).SerializeToString(),
+                answer,
+            ),
+        )
 
     async def read(self, query: Callable[[Reader], M]) -> M:
         """Run a query on the caller's organization."""
@@ -124,7 +145,7 @@ class Service:
         content = request.SerializeToString(deterministic=True)
 
         def encode(made: M) -> bytes:
-            return (kept(made) if kept else made).SerializeToString()
+            return serialized(kept(made) if kept else made)
 
         fingerprint = hmac.digest(self.fingerprint_key, content, "sha256")
         return Idempotency(fingerprint, encode, answer.FromString)

@@ -34,13 +34,11 @@ class ToolApi(ToolTypeMethods):
         self, request: tool_service_pb2.BatchCreateToolsRequest, context: Any
     ) -> tool_service_pb2.BatchCreateToolsResponse:
         wanted = [message.from_message(item.tool, item.tool_id) for item in request.requests]
-        return await self.write(
+        return await self.write_batch(
             request,
             tool_service_pb2.BatchCreateToolsResponse,
+            "tools",
             lambda tx: tools.create_tools(tx, wanted),
-            lambda made, revision: tool_service_pb2.BatchCreateToolsResponse(
-                tools=[message.to_message(tool) for tool in made], revision=revision
-            ),
         )
 
     async def GetTool(
@@ -85,13 +83,11 @@ class ToolApi(ToolTypeMethods):
         self, request: tool_service_pb2.BatchUpdateToolsRequest, context: Any
     ) -> tool_service_pb2.BatchUpdateToolsResponse:
         edits, principal = [_edit(item) for item in request.requests], caller()
-        return await self.write(
+        return await self.write_batch(
             request,
             tool_service_pb2.BatchUpdateToolsResponse,
+            "tools",
             lambda tx: tools.update_tools(tx, edits, principal),
-            lambda made, revision: tool_service_pb2.BatchUpdateToolsResponse(
-                tools=[message.to_message(tool) for tool in made], revision=revision
-            ),
         )
 
     async def SetToolCondition(

@@ -37,13 +37,11 @@ class ToolTypeMethods(Service, ToolServiceServicer):
         wanted = [
             message.from_message(item.tool_type, item.tool_type_id) for item in request.requests
         ]
-        return await self.write(
+        return await self.write_batch(
             request,
             tool_service_pb2.BatchCreateToolTypesResponse,
+            "tool_types",
             lambda tx: tool_types.create_tool_types(tx, wanted),
-            lambda made, revision: tool_service_pb2.BatchCreateToolTypesResponse(
-                tool_types=[message.to_message(each) for each in made], revision=revision
-            ),
         )
 
     async def GetToolType(
@@ -88,13 +86,11 @@ class ToolTypeMethods(Service, ToolServiceServicer):
         self, request: tool_service_pb2.BatchUpdateToolTypesRequest, context: Any
     ) -> tool_service_pb2.BatchUpdateToolTypesResponse:
         edits, principal = [_edit(item) for item in request.requests], caller()
-        return await self.write(
+        return await self.write_batch(
             request,
             tool_service_pb2.BatchUpdateToolTypesResponse,
+            "tool_types",
             lambda tx: tool_types.update_tool_types(tx, edits, principal),
-            lambda made, revision: tool_service_pb2.BatchUpdateToolTypesResponse(
-                tool_types=[message.to_message(each) for each in made], revision=revision
-            ),
         )
 
     async def DeleteToolType(

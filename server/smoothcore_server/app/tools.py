@@ -27,7 +27,7 @@ def create_tools(tx: Transaction, tools: Sequence[Tool]) -> list[Tool]:
     """Add tools, all or none; empty ids are chosen here."""
     _refuse_unknown_types(tx, tools)
     return tx.tools.insert_new(
-        [dataclasses.replace(tool, id=tool.id or new_id()) for tool in tools]
+        [tool if tool.id else dataclasses.replace(tool, id=new_id()) for tool in tools]
     )
 
 

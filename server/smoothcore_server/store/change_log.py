@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -108,8 +109,12 @@ def digest(changes: Iterable[Change]) -> bytes:
 def change_mac(key: bytes, organization: str, revision: int, hashed: bytes) -> bytes:
     """HMAC of a change in its place. The digest tells that one of a change set was altered, this
     tells which."""
-    place = _fields(b"change", organization.encode(), revision.to_bytes(8, "big"))
-    return hmac.digest(key, place + hashed, "sha256")[:_MAC]
+    return hmac.digest(key, _place(organization, revision) + hashed, "sha256")[:_MAC]
+
+
+@lru_cache(maxsize=16)
+def _place(organization: str, revision: int) -> bytes:
+    return _fields(b"change", organization.encode(), revision.to_bytes(8, "big"))
 
 
 def chain_hash(key: bytes, previous: bytes, header: ChangeSetHeader) -> bytes:

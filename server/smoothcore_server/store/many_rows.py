@@ -8,12 +8,13 @@ order of its parameters.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Dialect, Insert, Update
 
 Row: TypeAlias = Mapping[str, Any]
-_Values: TypeAlias = Callable[[Row], tuple[Any, ...]]
+_Values: TypeAlias = Callable[[Row], Sequence[Any]]
 
 
 class ManyRows:
@@ -46,11 +47,15 @@ class ManyRows:
 
 def _reader(names: Sequence[str], processors: Sequence[Callable[[Any], Any] | None]) -> _Values:
     """From a row to the tuple of its values, each in the form that the driver wants."""
-    pairs = list(zip(names, processors, strict=True))
+    get = itemgetter(*names)
+    processed = [
+        (place, process) for place, process in enumerate(processors) if process is not None
+    ]
 
-    def values(row: Row) -> tuple[Any, ...]:
-        return tuple(
-            [row[name] if process is None else process(row[name]) for name, process in pairs]
-        )
+    def values(row: Row) -> Sequence[Any]:
+        found = list(get(row))
+        for place, process in processed:
+            found[place] = process(found[place])
+        return tuple(found)
 
     return values

@@ -50,6 +50,9 @@ class RowMapper(Generic[T]):
     from_row: Callable[[Sequence[Any]], T]
     """From the values of a row, in the order of ``columns``, to what it holds; more may follow."""
 
+    with_meta: Callable[[T, Meta], T]
+    """A value with another ``meta``: `dataclasses.replace`, but quick."""
+
     def __init__(self, cls: type[T]) -> None:
         source = _Source()
         made = source.dataclass(cls, "value")
@@ -60,6 +63,7 @@ class RowMapper(Generic[T]):
         row = ", ".join(f"{name!r}: {value}" for name, value in pairs)
         self.to_row = source.function("value", [*source.locals, f"return {{{row}}}"])
         self.from_row = source.function("row", [f"return {made}"])
+        self.with_meta = source.function("value, meta", [f"return {source.again(cls)}"])
 
 
 class _Source:
@@ -79,9 +83,15 @@ class _Source:
         parts = [self._field(value, name, hint) for name, hint in _hints(cls).items()]
         return f"{self._name(cls)}({', '.join(parts)})"
 
-    def function(self, parameter: str, lines: Sequence[str]) -> Any:
-        """Compile a function of one parameter."""
-        text = "\n    ".join([f"def function({parameter}):", *lines])
+    def again(self, cls: type[Any]) -> str:
+        """The expression that makes a dataclass of its own fields in ``value``, and ``meta``."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        parts = ["meta" if name == "meta" else f"value.{name}" for name in names]
+        return f"{self._name(cls)}({', '.join(parts)})"
+
+    def function(self, parameters: str, lines: Sequence[str]) -> Any:
+        """Compile a function."""
+        text = "\n    ".join([f"def function({parameters}):", *lines])
         made: dict[str, Any] = {}
         # Made of the names of our own dataclasses' fields, never of what anybody sends.
         exec(text, self._names, made)  # noqa: S102

@@ -82,6 +82,10 @@ class Noun(Generic[R]):
         """Whether each name begins with that of the machine it belongs to, and goes on."""
         return self.has_machine and self.shape[:2] == ("machines", "") and len(self.shape) > 2
 
+    def key_in(self, resource: R) -> tuple[str, ...]:
+        """The key of a resource."""
+        return tuple([getattr(resource, name) for name in self.key])
+
     # Statements are made once: building one costs more than running it.
 
     @cached_property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
@@ -108,7 +107,7 @@ class Repository(Generic[R]):
     def at(self, versions: Sequence[Version]) -> dict[Version, R]:
         """The resources of versions that were read in this transaction."""
         keys = [version[: len(self._noun.key)] for version in versions]
-        by_key = {self._key_in(resource): resource for resource in self._of_keys(keys)}
+        by_key = {self._noun.key_in(resource): resource for resource in self._of_keys(keys)}
         return {version: by_key[key] for version, key in zip(versions, keys, strict=True)}
 
     def count(self, *conditions: ColumnElement[bool]) -> int:
@@ -142,10 +141,6 @@ class Repository(Generic[R]):
         columns = [self.c[name] for name in self._noun.key]
         chunks = [keys[at : at + MAX_KEYS] for at in range(0, len(keys), MAX_KEYS)]
         return [found for chunk in chunks for found in self.where(tuple_(*columns).in_(chunk))]
-
-    def _key_in(self, resource: R) -> tuple[str, ...]:
-        row = self._noun.mapper.to_row(resource)
-        return tuple(row[name] for name in self._noun.key)
 
     def _key_of(self, key: Sequence[str]) -> dict[str, str]:
         """The parameters of the noun's statements for a key."""
@@ -224,7 +219,7 @@ class WritableRepository(Repository[R]):
         Raises AbortedError if ``etag`` is given and not the resource's.
         """
         check_etag(resource, etag)
-        key = self._key_of(self._key_in(resource))
+        key = self._key_of(self._noun.key_in(resource))
         self._reader.connection.execute(self._noun.delete, key)
         self._keep_external_ids([resource], [])
         self._record(ChangeKind.DELETED, resource, None)
@@ -236,8 +231,18 @@ class WritableRepository(Repository[R]):
 
     def _taken(self, resources: Sequence[R]) -> set[str]:
         """The names of these resources that exist."""
-        keys = [self._key_in(resource) for resource in resources]
-        return {found.name for found in self._of_keys(keys)}
+        keys = [self._noun.key_in(resource) for resource in resources]
+        if len(keys) == 1:
+            return set() if self.find(*keys[0]) is None else {resources[0].name}
+        columns = [self.c[name] for name in self._noun.key]
+        taken: set[str] = set()
+        for at in range(0, len(keys), MAX_KEYS):
+            wanted = tuple_(*columns) if len(columns) > 1 else columns[0]
+            some = keys[at : at + MAX_KEYS]
+            values = some if len(columns) > 1 else [key[0] for key in some]
+            query = select(*columns).where(self._mine(), wanted.in_(values))
+            taken.update(self._noun.name_of(*key) for key in self._reader.connection.execute(query))
+        return taken
 
     def _replace(self, resources: Iterable[R]) -> None:
         keys = ("organization_id", *self._noun.key)
@@ -253,7 +258,7 @@ class WritableRepository(Repository[R]):
         return row
 
     def _stamped(self, resource: R, *, new: bool) -> R:
-        return dataclasses.replace(resource, meta=self._reader.stamp(resource.meta, new=new))  # type: ignore[type-var]
+        return self._noun.mapper.with_meta(resource, self._reader.stamp(resource.meta, new=new))
 
     def _record(self, kind: ChangeKind, before: R | None, after: R | None) -> None:
         resource = after if after is not None else before

@@ -186,6 +186,8 @@ class Transaction(Reader):
         self.written: list[Resource] = []
         self.to_recheck: set[str] = set()
         self._encode = encode
+        self._images: dict[str, bytes] = {}
+        """The images of what was written here, by name."""
 
     @property
     def revision(self) -> int:
@@ -203,6 +205,10 @@ class Transaction(Reader):
             return Meta(new_id(), self.next_revision, self.now, self.now)
         return dataclasses.replace(meta, revision=self.next_revision, update_time=self.now)
 
+    def image(self, resource: Resource) -> bytes:
+        """The serialized form of a resource as it is now; of one written here that of the log."""
+        return self._images.get(resource.name) or self._encode(resource)
+
     def record(
         self,
         resource_type: ResourceType,
@@ -219,6 +225,9 @@ class Transaction(Reader):
         written = after if after is not None else before
         if written is not None:
             self.written.append(written)
+        self._images.pop(name, None)
+        if after is not None:
+            self._images[name] = self._encoded(after)
         self.changes.append(
             Change(
                 ordinal=len(self.changes),
@@ -227,11 +236,11 @@ class Transaction(Reader):
                 machine_id=machine_id,
                 kind=kind,
                 before=None if before is None else self._encode(before),
-                after=None if after is None else self._image(after),
+                after=self._images.get(name),
             )
         )
 
-    def _image(self, resource: Resource) -> bytes:
+    def _encoded(self, resource: Resource) -> bytes:
         image = self._encode(resource)
         if len(image) > MAX_IMAGE_BYTES:
             raise ResourceExhaustedError(

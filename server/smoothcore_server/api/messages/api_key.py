@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from smoothcore.v1 import api_key_pb2
 from smoothcore_server.api.messages import names
-from smoothcore_server.api.messages.values import moment_from, timestamp
+from smoothcore_server.api.messages.values import meta_fields, moment_from, timestamp
 from smoothcore_server.domain import principal as domain
 
 
 def to_message(key: domain.ApiKey) -> api_key_pb2.ApiKey:
     """The message of a key; neither the secret nor its hash is in it."""
-    meta = key.meta
     return api_key_pb2.ApiKey(
         name=key.name,
-        uid=meta.uid,
-        etag=meta.etag,
-        revision=meta.revision,
-        create_time=timestamp(meta.create_time),
-        update_time=timestamp(meta.update_time),
+        **meta_fields(key.meta),
         display_name=key.display_name,
         permissions=sorted(key.permissions),
         roles=names.names_of("roles", key.roles),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smoothcore.v1 import binding_pb2, binding_service_pb2
 from smoothcore_server.api.messages import names
-from smoothcore_server.api.messages.values import EnumMap, length_message, timestamp
+from smoothcore_server.api.messages.values import EnumMap, length_message, meta_fields, timestamp
 from smoothcore_server.app.bindings import Bind
 from smoothcore_server.domain import binding as domain
 from smoothcore_server.domain.errors import invalid_field
@@ -14,14 +14,9 @@ STATE = EnumMap(domain.BindingState, binding_pb2.BindingState, "BINDING_STATE")
 
 def to_message(binding: domain.Binding) -> binding_pb2.Binding:
     """The message of a binding."""
-    meta = binding.meta
     return binding_pb2.Binding(
         name=binding.name,
-        uid=meta.uid,
-        etag=meta.etag,
-        revision=meta.revision,
-        create_time=timestamp(meta.create_time),
-        update_time=timestamp(meta.update_time),
+        **meta_fields(binding.meta),
         entry=binding.entry_name,
         tool=binding.tool_name,
         state=STATE.value(binding.state),

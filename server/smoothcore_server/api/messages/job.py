@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smoothcore.v1 import job_pb2
 from smoothcore_server.api.messages import names
-from smoothcore_server.api.messages.values import EnumMap, timestamp
+from smoothcore_server.api.messages.values import EnumMap, meta_fields, timestamp
 from smoothcore_server.domain import job as domain
 
 STATE = EnumMap(domain.JobState, job_pb2.JobState, "JOB_STATE")
@@ -12,14 +12,9 @@ STATE = EnumMap(domain.JobState, job_pb2.JobState, "JOB_STATE")
 
 def to_message(job: domain.Job) -> job_pb2.Job:
     """The message of a job."""
-    meta = job.meta
     return job_pb2.Job(
         name=job.name,
-        uid=meta.uid,
-        etag=meta.etag,
-        revision=meta.revision,
-        create_time=timestamp(meta.create_time),
-        update_time=timestamp(meta.update_time),
+        **meta_fields(job.meta),
         display_name=job.display_name,
         program=f"programs/{job.program_id}" if job.program_id else "",
         state=STATE.value(job.state),

@@ -10,6 +10,7 @@ from smoothcore_server.api.messages.values import (
     duration,
     length_from,
     length_message,
+    meta_fields,
     timestamp,
 )
 from smoothcore_server.app.tool_table import MachineStatus
@@ -44,11 +45,7 @@ def to_message(machine: domain.Machine) -> machine_pb2.Machine:
     meta, profile = machine.meta, machine.register_profile
     return machine_pb2.Machine(
         name=machine.name,
-        uid=meta.uid,
-        etag=meta.etag,
-        revision=meta.revision,
-        create_time=timestamp(meta.create_time),
-        update_time=timestamp(meta.update_time),
+        **meta_fields(meta),
         display_name=machine.display_name,
         kind=KIND.value(machine.kind),
         tool_change=TOOL_CHANGE.value(machine.tool_change),
@@ -64,7 +61,8 @@ def to_message(machine: domain.Machine) -> machine_pb2.Machine:
         wear_band=length_message(machine.wear_band),
         table_state=TABLE_STATE.value(machine.table_state),
         table_state_reason=machine.table_state_reason,
-        external_ids=machine.external_ids,
+        # An empty mapping is as none, and takes as long as one that is full.
+        external_ids=machine.external_ids or None,
     )
 
 

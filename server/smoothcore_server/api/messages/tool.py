@@ -5,7 +5,7 @@ from __future__ import annotations
 from smoothcore.v1 import tool_pb2
 from smoothcore_server.api.messages import names
 from smoothcore_server.api.messages.geometry import KIND, geometry_from, geometry_message
-from smoothcore_server.api.messages.values import EnumMap, timestamp
+from smoothcore_server.api.messages.values import EnumMap, meta_fields
 from smoothcore_server.domain import tool as domain
 
 CONDITION = EnumMap(domain.ToolCondition, tool_pb2.ToolCondition, "TOOL_CONDITION")
@@ -23,14 +23,9 @@ SETTABLE = (
 
 def to_message(tool: domain.Tool) -> tool_pb2.Tool:
     """The message of a tool."""
-    meta = tool.meta
     return tool_pb2.Tool(
         name=tool.name,
-        uid=meta.uid,
-        etag=meta.etag,
-        revision=meta.revision,
-        create_time=timestamp(meta.create_time),
-        update_time=timestamp(meta.update_time),
+        **meta_fields(tool.meta),
         display_name=tool.display_name,
         kind=KIND.value(tool.kind),
         geometry=geometry_message(tool.geometry),
@@ -40,7 +35,8 @@ def to_message(tool: domain.Tool) -> tool_pb2.Tool:
         condition=CONDITION.value(tool.condition),
         condition_reason=tool.condition_reason,
         tool_type=f"toolTypes/{tool.tool_type_id}" if tool.tool_type_id else "",
-        external_ids=tool.external_ids,
+        # An empty mapping is as none, and takes as long as one that is full.
+        external_ids=tool.external_ids or None,
     )
 
 

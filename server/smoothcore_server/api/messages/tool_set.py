@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smoothcore.v1 import tool_set_pb2
 from smoothcore_server.api.messages import names
-from smoothcore_server.api.messages.values import EnumMap, timestamp
+from smoothcore_server.api.messages.values import EnumMap, meta_fields
 from smoothcore_server.domain import tool_set as domain
 
 KIND = EnumMap(domain.ToolSetKind, tool_set_pb2.ToolSetKind, "TOOL_SET_KIND")
@@ -13,18 +13,14 @@ SETTABLE = ("display_name", "kind", "members", "external_ids")
 
 def to_message(tool_set: domain.ToolSet) -> tool_set_pb2.ToolSet:
     """The message of a tool set."""
-    meta = tool_set.meta
     return tool_set_pb2.ToolSet(
         name=tool_set.name,
-        uid=meta.uid,
-        etag=meta.etag,
-        revision=meta.revision,
-        create_time=timestamp(meta.create_time),
-        update_time=timestamp(meta.update_time),
+        **meta_fields(tool_set.meta),
         display_name=tool_set.display_name,
         kind=KIND.value(tool_set.kind),
         members=[_member(member) for member in tool_set.members],
-        external_ids=tool_set.external_ids,
+        # An empty mapping is as none, and takes as long as one that is full.
+        external_ids=tool_set.external_ids or None,
     )
 
 

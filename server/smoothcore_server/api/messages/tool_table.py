@@ -8,6 +8,7 @@ from smoothcore.v1 import machine_service_pb2, tool_table_entry_pb2
 from smoothcore_server.api.messages.values import (
     LENGTH_UNIT,
     EnumMap,
+    meta_fields,
     stated_fields,
     stated_values,
     timestamp,
@@ -62,14 +63,9 @@ def registers_from(message: tool_table_entry_pb2.Registers) -> domain.Registers:
 
 def to_message(entry: domain.ToolTableEntry) -> tool_table_entry_pb2.ToolTableEntry:
     """The message of an entry."""
-    meta = entry.meta
     return tool_table_entry_pb2.ToolTableEntry(
         name=entry.name,
-        uid=meta.uid,
-        etag=meta.etag,
-        revision=meta.revision,
-        create_time=timestamp(meta.create_time),
-        update_time=timestamp(meta.update_time),
+        **meta_fields(entry.meta),
         address=entry.address,
         tool_number=entry.tool_number,
         pocket=entry.pocket,

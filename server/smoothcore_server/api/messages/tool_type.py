@@ -5,7 +5,7 @@ from __future__ import annotations
 from smoothcore.v1 import tool_type_pb2
 from smoothcore_server.api.messages import names
 from smoothcore_server.api.messages.geometry import KIND, geometry_from, geometry_message
-from smoothcore_server.api.messages.values import timestamp
+from smoothcore_server.api.messages.values import meta_fields
 from smoothcore_server.domain import tool_type as domain
 
 SETTABLE = (
@@ -20,20 +20,16 @@ SETTABLE = (
 
 def to_message(tool_type: domain.ToolType) -> tool_type_pb2.ToolType:
     """The message of a tool type."""
-    meta = tool_type.meta
     return tool_type_pb2.ToolType(
         name=tool_type.name,
-        uid=meta.uid,
-        etag=meta.etag,
-        revision=meta.revision,
-        create_time=timestamp(meta.create_time),
-        update_time=timestamp(meta.update_time),
+        **meta_fields(tool_type.meta),
         display_name=tool_type.display_name,
         kind=KIND.value(tool_type.kind),
         geometry=geometry_message(tool_type.geometry),
         manufacturer=tool_type.manufacturer,
         product_id=tool_type.product_id,
-        external_ids=tool_type.external_ids,
+        # An empty mapping is as none, and takes as long as one that is full.
+        external_ids=tool_type.external_ids or None,
     )
 
 

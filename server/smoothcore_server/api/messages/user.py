@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smoothcore.v1 import user_pb2
 from smoothcore_server.api.messages import names
-from smoothcore_server.api.messages.values import timestamp
+from smoothcore_server.api.messages.values import meta_fields, timestamp
 from smoothcore_server.domain import user as domain
 
 SETTABLE = ("email", "display_name", "roles", "machines", "disabled")
@@ -13,14 +13,9 @@ NOBODY = domain.Person()
 
 def to_message(user: domain.User, person: domain.Person = NOBODY) -> user_pb2.User:
     """The message of a user. The image in the change log is made without the person."""
-    meta = user.meta
     return user_pb2.User(
         name=user.name,
-        uid=meta.uid,
-        etag=meta.etag,
-        revision=meta.revision,
-        create_time=timestamp(meta.create_time),
-        update_time=timestamp(meta.update_time),
+        **meta_fields(user.meta),
         email=person.email,
         display_name=person.display_name,
         roles=names.names_of("roles", user.roles),

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from smoothcore.v1 import length_pb2
 from smoothcore_server.domain import length as domain
-from smoothcore_server.domain.resource import EPOCH
+from smoothcore_server.domain.resource import EPOCH, Meta
 
 if TYPE_CHECKING:
     # A name of the type stubs only; at run time the class is called otherwise.
@@ -30,6 +30,10 @@ class EnumMap(Generic[E, V]):
         self._to_value: Mapping[E, V] = {
             member: values.Value(f"{prefix}_{member.name}") for member in members
         }
+        # Hashing a text is much quicker than hashing a member, and every image has some.
+        self._by_name: Mapping[str, V] = {
+            member.name: value for member, value in self._to_value.items()
+        }
         self._unspecified = values.Value(f"{prefix}_UNSPECIFIED")
         self._to_member: Mapping[int, E] = {
             int(value): member for member, value in self._to_value.items()
@@ -40,7 +44,7 @@ class EnumMap(Generic[E, V]):
 
     def value(self, member: E | None) -> V:
         """The proto value of a member; UNSPECIFIED for None."""
-        return self._unspecified if member is None else self._to_value[member]
+        return self._unspecified if member is None else self._by_name[member._name_]
 
     def member(self, value: int) -> E | None:
         """The member of a proto value; None for UNSPECIFIED."""
@@ -63,7 +67,9 @@ def stated_fields(holder: object, lengths: Iterable[str], numbers: Iterable[str]
     for name in lengths:
         length = getattr(holder, name)
         if length is not None:
-            found[name] = length_message(length)
+            # A mapping is read at once, where a message would be made and then copied.
+            unit = LENGTH_UNIT.value(length.unit)
+            found[name] = {"text": length.text, "unit": unit, "mm": length.mm}
     for name in numbers:
         value = getattr(holder, name)
         if value is not None:
@@ -78,6 +84,26 @@ def length_from(message: length_pb2.Length) -> domain.Length:
     if message.WhichOneof("number") == "value":
         return domain.Length.of(message.value, unit)
     return domain.Length.parse(message.text, unit)
+
+
+def meta_fields(meta: Meta) -> dict[str, Any]:
+    """The fields that every resource has from the store."""
+    return {
+        "uid": meta.uid,
+        "etag": meta.etag,
+        "revision": meta.revision,
+        "create_time": _time_fields(meta.create_time),
+        "update_time": _time_fields(meta.update_time),
+    }
+
+
+def _time_fields(moment: datetime) -> dict[str, int]:
+    # Timestamp.FromDatetime goes by the calendar, and there are two in every resource.
+    since = moment - EPOCH
+    return {
+        "seconds": since.days * 86_400 + since.seconds,
+        "nanos": since.microseconds * 1_000,
+    }
 
 
 def stated_values(
@@ -97,9 +123,7 @@ def timestamp(moment: datetime | None) -> Timestamp | None:
     """A moment as a message."""
     if moment is None:
         return None
-    # Timestamp.FromDatetime goes by the calendar, and there are three in every resource.
-    since = moment - EPOCH
-    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000)
+    return Timestamp(**_time_fields(moment))
 
 
 def moment_from(message: Timestamp) -> datetime:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from smoothcore.v1 import readiness_pb2, verification_report_pb2
 from smoothcore_server.api.messages.machine import ASSURANCE
-from smoothcore_server.api.messages.values import EnumMap, timestamp
+from smoothcore_server.api.messages.values import EnumMap, meta_fields, timestamp
 from smoothcore_server.domain import verification as domain
 from smoothcore_server.domain.change import ChangeSetHeader
 from smoothcore_server.domain.readiness import Readiness, ReadinessState
@@ -109,15 +109,10 @@ def readiness_message(
     readiness: Readiness, causes: Causes | None = None
 ) -> readiness_pb2.Readiness:
     """The message of a readiness."""
-    meta = readiness.meta
     machine = f"machines/{readiness.machine_id}"
     return readiness_pb2.Readiness(
         name=readiness.name,
-        uid=meta.uid,
-        etag=meta.etag,
-        revision=meta.revision,
-        create_time=timestamp(meta.create_time),
-        update_time=timestamp(meta.update_time),
+        **meta_fields(readiness.meta),
         state=READINESS_STATE.value(readiness.state),
         job=f"{machine}/jobs/{readiness.job_id}" if readiness.job_id else "",
         program=f"programs/{readiness.program_id}" if readiness.program_id else "",
