@@ -23,6 +23,7 @@ from smoothcore_client import (
     WatchEvent,
     WatchEventKind,
 )
+from smoothcore_server.api import watch_snapshot
 from tests.feed.test_compaction_edge import compact
 from tests.feed.writing import create_key, create_tool, create_tools, delete_tool, rename_tool
 from tests.support.proxy import Proxy, serving
@@ -211,6 +212,35 @@ async def test_a_caller_that_starts_again_from_its_token_misses_nothing(
     async with AsyncClient(server.address, api_key=server.admin_key) as client:
         await mirror(client, made, until=done)
         assert made.tools == state(await truth(client))
+
+
+async def test_every_token_of_a_snapshot_leads_on_without_a_gap(
+    server: SmoothServer, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_snapshot, "FIRST_LIMIT", 3)
+    monkeypatch.setattr(watch_snapshot, "MAX_LIMIT", 3)
+    await create_tools(server.caller(), "t", 10)
+    whole = await snapshot(client, "")
+    names = [event.item.name for event in whole if event.item is not None]
+    assert len(names) == 10
+    for index, event in enumerate(whole[:-1]):
+        handled = {each.item.name for each in whole[: index + 1] if each.item is not None}
+        rest = await snapshot(client, event.resume_token)
+        came = [each.item.name for each in rest if each.item is not None]
+        assert len(came) == len(set(came))
+        assert handled | set(came) == set(names), "at least once, whatever was stored last"
+
+
+async def snapshot(client: AsyncClient, token: str) -> list[WatchEvent]:
+    """The events up to the end of a snapshot."""
+    found: list[WatchEvent] = []
+    watch = client.watch(types=["tool"], resume_token=token, snapshot_first=True)
+    async with asyncio.timeout(PATIENCE_S), watch:
+        async for event in watch:
+            found.append(event)
+            if event.kind is Kind.SNAPSHOT_END:
+                break
+    return found
 
 
 @pytest.fixture
