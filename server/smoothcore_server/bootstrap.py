@@ -53,11 +53,12 @@ from smoothcore_server.app.compaction import CompactionTimer, Compactor
 from smoothcore_server.app.credentials import Credentials
 from smoothcore_server.app.ended_sessions import EndedSessions
 from smoothcore_server.app.lockout import InProcessLockout
-from smoothcore_server.app.login import Logins, log_event
+from smoothcore_server.app.login import Logins
 from smoothcore_server.app.organizations import Suspensions
 from smoothcore_server.app.passwords import PasswordHasher
 from smoothcore_server.app.rate_limits import LocalRateLimiter, RateLimiter
 from smoothcore_server.app.redis_scripts import RedisScripts
+from smoothcore_server.app.security_events import SecurityEvents
 from smoothcore_server.app.session_authenticating import SessionAuthenticator
 from smoothcore_server.app.shared_rate_limits import SharedRateLimiter
 from smoothcore_server.app.signing_keys import SigningKeys
@@ -298,6 +299,9 @@ class Application:
         self.ended_sessions = EndedSessions(self.store)
         self.signing_keys = SigningKeys(self.store, self.database.envelope)
         self.access_tokens = AccessTokens(self.store, self.signing_keys, timeline, lifetime)
+        self.security_events = SecurityEvents(
+            self.store, timedelta(days=self.settings.security_events_days)
+        )
         self.server = GrpcServer(
             serving,
             self._services(self.database.keys, timeline),
@@ -311,6 +315,7 @@ class Application:
             drain=self.drain,
             tracer=_tracer(self.settings),
             limiter=self._limiter(timeline),
+            note=self.security_events.note,
         )
         self.addresses = await self.server.start()
         if self.settings.metrics_listen:
@@ -321,9 +326,11 @@ class Application:
             asyncio.create_task(self._end_watches(), name="end-watches"),
             asyncio.create_task(self.timer.run(), name="staleness"),
             asyncio.create_task(self.ended_sessions.run(), name="ended-sessions"),
+            asyncio.create_task(self.security_events.run(), name="security-events"),
             *self._compaction(),
         ]
         self.drain.on_stopped("store", self.database.close)
+        self.drain.on_stopped("security events", self.security_events.flush)
         self.drain.on_stopped("feed", self.feed.stop)
         self.drain.on_stopped("passwords", self.passwords.stop)
         self.drain.on_stopped("tasks", self._stop_tasks)
@@ -388,7 +395,7 @@ class Application:
             ),
             _service(
                 audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
-                AuditApi(Auditor(self.store, keys, timeline)),
+                AuditApi(*common, Auditor(self.store, keys, timeline)),
             ),
         ]
 
@@ -400,7 +407,12 @@ class Application:
         api = await self.database.operator_api(self.store.clock())
         add = instance_service_pb2_grpc.add_InstanceServiceServicer_to_server
         try:
-            operator = operator_server(path, _service(add, api), reflection=serving.reflection)
+            operator = operator_server(
+                path,
+                _service(add, api),
+                reflection=serving.reflection,
+                note=self.security_events.note,
+            )
             await operator.start()
         except ListenError as error:
             if self.settings.operator_socket:
@@ -424,7 +436,9 @@ class Application:
     def _login_sources(self, keys: Keys) -> LoginSources:
         return LoginSources(
             store=self.store,
-            logins=Logins(self.store, self.passwords, InProcessLockout(), log_event),
+            logins=Logins(
+                self.store, self.passwords, InProcessLockout(), self.security_events.note
+            ),
             tokens=self.access_tokens,
             signing_keys=self.signing_keys,
             hashing_key=keys.refresh_token,
@@ -432,7 +446,7 @@ class Application:
                 session=timedelta(seconds=self.settings.session_lifetime_s),
                 idle=timedelta(seconds=self.settings.session_idle_s),
             ),
-            note=log_event,
+            note=self.security_events.note,
             check_organization=self.suspensions.check,
         )
 

@@ -126,6 +126,9 @@ class Settings(BaseSettings):
         gt=0,
         description="Uploads that one credential may begin per second; bursts of four times that.",
     )
+    security_events_days: float = Field(
+        365.0, gt=0, description="How long logins, refusals and sensitive calls are kept."
+    )
     progress_interval_s: float = Field(
         10.0, gt=0, le=3600, description="A watch without news sends a progress message after it."
     )

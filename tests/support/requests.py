@@ -603,7 +603,9 @@ async def make_world(caller: Caller, mark: str) -> World:
 def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
     """A valid request for every RPC, which the world's own admin may make."""
     return {
+        "AuditService.ExportAudit": audit_service_pb2.ExportAuditRequest(),
         "AuditService.GetAuditHead": audit_service_pb2.GetAuditHeadRequest(),
+        "AuditService.ListSecurityEvents": audit_service_pb2.ListSecurityEventsRequest(),
         "AuditService.VerifyAuditChain": audit_service_pb2.VerifyAuditChainRequest(),
         "AuthService.GetSigningKeys": auth_service_pb2.GetSigningKeysRequest(),
         "AuthService.Login": auth_service_pb2.LoginRequest(

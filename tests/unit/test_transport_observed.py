@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from smoothcore.v1 import change_service_pb2
+from smoothcore_server.app.security_events import unnoted
 from smoothcore_server.transport.call_metrics import CallMetrics
 from smoothcore_server.transport.handlers import Invocation
 from smoothcore_server.transport.interceptors.boundary import Boundary
@@ -174,7 +175,7 @@ async def test_the_end_of_a_call_by_its_client_reaches_grpc(error: BaseException
     # Swallowed in a stream, it leaks the native memory of the call.
     method = Method.of("/a/B", request_streaming=False, response_streaming=True)
     registry = CollectorRegistry()
-    around = Boundary(CallMetrics(registry)).bind(method)
+    around = Boundary(CallMetrics(registry), unnoted).bind(method)
     invocation = Invocation(method, Context())  # type: ignore[arg-type]
     with capture_logs() as logs, pytest.raises(type(error)):
         await around(invocation, raising(error))

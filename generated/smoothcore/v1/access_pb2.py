@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asmoothcore/v1/access.proto\x12\rsmoothcore.v1\x1a google/protobuf/descriptor.proto\"\x7f\n\x06\x41\x63\x63\x65ss\x12\x12\n\npermission\x18\x01 \x01(\t\x12\x15\n\rmachine_field\x18\x02 \x01(\t\x12\x0e\n\x06public\x18\x03 \x01(\x08\x12\x10\n\x08per_type\x18\x04 \x01(\x08\x12\x16\n\x0e\x61ny_credential\x18\x05 \x01(\x08\x12\x10\n\x08operator\x18\x06 \x01(\x08:G\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x15.smoothcore.v1.AccessBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asmoothcore/v1/access.proto\x12\rsmoothcore.v1\x1a google/protobuf/descriptor.proto\"\x92\x01\n\x06\x41\x63\x63\x65ss\x12\x12\n\npermission\x18\x01 \x01(\t\x12\x15\n\rmachine_field\x18\x02 \x01(\t\x12\x0e\n\x06public\x18\x03 \x01(\x08\x12\x10\n\x08per_type\x18\x04 \x01(\x08\x12\x16\n\x0e\x61ny_credential\x18\x05 \x01(\x08\x12\x10\n\x08operator\x18\x06 \x01(\x08\x12\x11\n\tsensitive\x18\x07 \x01(\x08:G\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x15.smoothcore.v1.AccessBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +33,6 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'smoothcore.v1.access_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021dev.smoothcore.v1P\001Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\252\002\rSmoothCore.V1'
-  _globals['_ACCESS']._serialized_start=79
-  _globals['_ACCESS']._serialized_end=206
+  _globals['_ACCESS']._serialized_start=80
+  _globals['_ACCESS']._serialized_end=226
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,7 @@ class Access(_message.Message):
     PER_TYPE_FIELD_NUMBER: _builtins.int
     ANY_CREDENTIAL_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
+    SENSITIVE_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
     """The permission a credential must hold, e.g. "tools.write"."""
     machine_field: _builtins.str
@@ -50,6 +51,8 @@ class Access(_message.Message):
     """Whether only the operator of the instance may call the method, on the server's local socket; no
     credential does, and no other address serves it.
     """
+    sensitive: _builtins.bool
+    """Whether each call is noted as a security event: the method reads or gives out what is sensitive."""
     def __init__(
         self,
         *,
@@ -59,10 +62,11 @@ class Access(_message.Message):
         per_type: _builtins.bool = ...,
         any_credential: _builtins.bool = ...,
         operator: _builtins.bool = ...,
+        sensitive: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_credential", b"any_credential", "machine_field", b"machine_field", "operator", b"operator", "per_type", b"per_type", "permission", b"permission", "public", b"public"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_credential", b"any_credential", "machine_field", b"machine_field", "operator", b"operator", "per_type", b"per_type", "permission", b"permission", "public", b"public", "sensitive", b"sensitive"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,9 +26,10 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from smoothcore.v1 import access_pb2 as smoothcore_dot_v1_dot_access__pb2
+from smoothcore.v1 import change_service_pb2 as smoothcore_dot_v1_dot_change__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!smoothcore/v1/audit_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/access.proto\"\xba\x01\n\tAuditHead\x12\x1a\n\x0corganization\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08timeline\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08revision\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x18\n\nchain_hash\x18\x04 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12.\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x17\n\tsignature\x18\x06 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"\x15\n\x13GetAuditHeadRequest\"R\n\x14GetAuditHeadResponse\x12&\n\x04head\x18\x01 \x01(\x0b\x32\x18.smoothcore.v1.AuditHead\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\"\x7f\n\x17VerifyAuditChainRequest\x12\x1b\n\rfrom_revision\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0bto_revision\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12,\n\x04head\x18\x03 \x01(\x0b\x32\x18.smoothcore.v1.AuditHeadB\x04\xe2\x41\x01\x01\"W\n\x0c\x41uditFinding\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x14\n\x07ordinal\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\tB\n\n\x08_ordinal\"u\n\x18VerifyAuditChainResponse\x12\x19\n\x11verified_revision\x18\x01 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12,\n\x07\x66inding\x18\x03 \x01(\x0b\x32\x1b.smoothcore.v1.AuditFinding2\xa2\x02\n\x0c\x41uditService\x12\x7f\n\x0cGetAuditHead\x12\".smoothcore.v1.GetAuditHeadRequest\x1a#.smoothcore.v1.GetAuditHeadResponse\"&\xa2\xbb\x18\x0c\n\naudit.read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/audit/head\x12\x90\x01\n\x10VerifyAuditChain\x12&.smoothcore.v1.VerifyAuditChainRequest\x1a\'.smoothcore.v1.VerifyAuditChainResponse\"+\xa2\xbb\x18\x0c\n\naudit.read\x82\xd3\xe4\x93\x02\x15\"\x10/v1/audit:verify:\x01*BT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!smoothcore/v1/audit_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/access.proto\x1a\"smoothcore/v1/change_service.proto\"\xa4\x02\n\rSecurityEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .smoothcore.v1.SecurityEventKind\x12.\n\nfirst_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x05 \x01(\x03\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x12\n\ncredential\x18\x07 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x08 \x01(\t\x12\x0e\n\x06method\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x0f\n\x07\x63\x61ll_id\x18\x0b \x01(\t\"\x84\x02\n\x19ListSecurityEventsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x05kinds\x18\x03 \x03(\x0e\x32 .smoothcore.v1.SecurityEventKindB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x61\x63tor\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x34\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"l\n\x1aListSecurityEventsResponse\x12\x35\n\x0fsecurity_events\x18\x01 \x03(\x0b\x32\x1c.smoothcore.v1.SecurityEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x12\x45xportAuditRequest\x12\x34\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"G\n\x0eSecurityEvents\x12\x35\n\x0fsecurity_events\x18\x01 \x03(\x0b\x32\x1c.smoothcore.v1.SecurityEvent\"\xa9\x01\n\x13\x45xportAuditResponse\x12,\n\x07\x63hanges\x18\x01 \x01(\x0b\x32\x19.smoothcore.v1.ChangeSetsH\x00\x12/\n\x06\x65vents\x18\x02 \x01(\x0b\x32\x1d.smoothcore.v1.SecurityEventsH\x00\x12(\n\x04head\x18\x03 \x01(\x0b\x32\x18.smoothcore.v1.AuditHeadH\x00\x42\t\n\x07message\"\xba\x01\n\tAuditHead\x12\x1a\n\x0corganization\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08timeline\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08revision\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x18\n\nchain_hash\x18\x04 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12.\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x17\n\tsignature\x18\x06 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"\x15\n\x13GetAuditHeadRequest\"R\n\x14GetAuditHeadResponse\x12&\n\x04head\x18\x01 \x01(\x0b\x32\x18.smoothcore.v1.AuditHead\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\"\x7f\n\x17VerifyAuditChainRequest\x12\x1b\n\rfrom_revision\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0bto_revision\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12,\n\x04head\x18\x03 \x01(\x0b\x32\x18.smoothcore.v1.AuditHeadB\x04\xe2\x41\x01\x01\"W\n\x0c\x41uditFinding\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x14\n\x07ordinal\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\tB\n\n\x08_ordinal\"u\n\x18VerifyAuditChainResponse\x12\x19\n\x11verified_revision\x18\x01 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12,\n\x07\x66inding\x18\x03 \x01(\x0b\x32\x1b.smoothcore.v1.AuditFinding*\xfa\x03\n\x11SecurityEventKind\x12#\n\x1fSECURITY_EVENT_KIND_UNSPECIFIED\x10\x00\x12\'\n#SECURITY_EVENT_KIND_LOGIN_SUCCEEDED\x10\x01\x12%\n!SECURITY_EVENT_KIND_LOGIN_REFUSED\x10\x02\x12(\n$SECURITY_EVENT_KIND_LOGIN_LOCKED_OUT\x10\x03\x12\"\n\x1eSECURITY_EVENT_KIND_LOGGED_OUT\x10\x04\x12,\n(SECURITY_EVENT_KIND_REFRESH_TOKEN_REUSED\x10\x05\x12\'\n#SECURITY_EVENT_KIND_SESSION_REVOKED\x10\x06\x12*\n&SECURITY_EVENT_KIND_CREDENTIAL_REFUSED\x10\x07\x12*\n&SECURITY_EVENT_KIND_PERMISSION_REFUSED\x10\x08\x12$\n SECURITY_EVENT_KIND_RATE_LIMITED\x10\t\x12&\n\"SECURITY_EVENT_KIND_SENSITIVE_CALL\x10\n\x12%\n!SECURITY_EVENT_KIND_OPERATOR_CALL\x10\x0b\x32\xc7\x04\n\x0c\x41uditService\x12\x7f\n\x0cGetAuditHead\x12\".smoothcore.v1.GetAuditHeadRequest\x1a#.smoothcore.v1.GetAuditHeadResponse\"&\xa2\xbb\x18\x0c\n\naudit.read\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/audit/head\x12\x90\x01\n\x10VerifyAuditChain\x12&.smoothcore.v1.VerifyAuditChainRequest\x1a\'.smoothcore.v1.VerifyAuditChainResponse\"+\xa2\xbb\x18\x0c\n\naudit.read\x82\xd3\xe4\x93\x02\x15\"\x10/v1/audit:verify:\x01*\x12\x9d\x01\n\x12ListSecurityEvents\x12(.smoothcore.v1.ListSecurityEventsRequest\x1a).smoothcore.v1.ListSecurityEventsResponse\"2\xa2\xbb\x18\x0e\n\naudit.read8\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/audit/securityEvents\x12\x82\x01\n\x0b\x45xportAudit\x12!.smoothcore.v1.ExportAuditRequest\x1a\".smoothcore.v1.ExportAuditResponse\"*\xa2\xbb\x18\x0e\n\naudit.read8\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/audit:export0\x01\x42T\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +37,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'smoothcore.v1.audit_service
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021dev.smoothcore.v1P\001Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\252\002\rSmoothCore.V1'
+  _globals['_LISTSECURITYEVENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTSECURITYEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSECURITYEVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTSECURITYEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSECURITYEVENTSREQUEST'].fields_by_name['kinds']._loaded_options = None
+  _globals['_LISTSECURITYEVENTSREQUEST'].fields_by_name['kinds']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSECURITYEVENTSREQUEST'].fields_by_name['actor']._loaded_options = None
+  _globals['_LISTSECURITYEVENTSREQUEST'].fields_by_name['actor']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSECURITYEVENTSREQUEST'].fields_by_name['start_time']._loaded_options = None
+  _globals['_LISTSECURITYEVENTSREQUEST'].fields_by_name['start_time']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSECURITYEVENTSREQUEST'].fields_by_name['end_time']._loaded_options = None
+  _globals['_LISTSECURITYEVENTSREQUEST'].fields_by_name['end_time']._serialized_options = b'\342A\001\001'
+  _globals['_EXPORTAUDITREQUEST'].fields_by_name['start_time']._loaded_options = None
+  _globals['_EXPORTAUDITREQUEST'].fields_by_name['start_time']._serialized_options = b'\342A\001\001'
+  _globals['_EXPORTAUDITREQUEST'].fields_by_name['end_time']._loaded_options = None
+  _globals['_EXPORTAUDITREQUEST'].fields_by_name['end_time']._serialized_options = b'\342A\001\001'
   _globals['_AUDITHEAD'].fields_by_name['organization']._loaded_options = None
   _globals['_AUDITHEAD'].fields_by_name['organization']._serialized_options = b'\342A\001\002'
   _globals['_AUDITHEAD'].fields_by_name['timeline']._loaded_options = None
@@ -58,18 +75,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITSERVICE'].methods_by_name['GetAuditHead']._serialized_options = b'\242\273\030\014\n\naudit.read\202\323\344\223\002\020\022\016/v1/audit/head'
   _globals['_AUDITSERVICE'].methods_by_name['VerifyAuditChain']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['VerifyAuditChain']._serialized_options = b'\242\273\030\014\n\naudit.read\202\323\344\223\002\025\"\020/v1/audit:verify:\001*'
-  _globals['_AUDITHEAD']._serialized_start=177
-  _globals['_AUDITHEAD']._serialized_end=363
-  _globals['_GETAUDITHEADREQUEST']._serialized_start=365
-  _globals['_GETAUDITHEADREQUEST']._serialized_end=386
-  _globals['_GETAUDITHEADRESPONSE']._serialized_start=388
-  _globals['_GETAUDITHEADRESPONSE']._serialized_end=470
-  _globals['_VERIFYAUDITCHAINREQUEST']._serialized_start=472
-  _globals['_VERIFYAUDITCHAINREQUEST']._serialized_end=599
-  _globals['_AUDITFINDING']._serialized_start=601
-  _globals['_AUDITFINDING']._serialized_end=688
-  _globals['_VERIFYAUDITCHAINRESPONSE']._serialized_start=690
-  _globals['_VERIFYAUDITCHAINRESPONSE']._serialized_end=807
-  _globals['_AUDITSERVICE']._serialized_start=810
-  _globals['_AUDITSERVICE']._serialized_end=1100
+  _globals['_AUDITSERVICE'].methods_by_name['ListSecurityEvents']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['ListSecurityEvents']._serialized_options = b'\242\273\030\016\n\naudit.read8\001\202\323\344\223\002\032\022\030/v1/audit/securityEvents'
+  _globals['_AUDITSERVICE'].methods_by_name['ExportAudit']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['ExportAudit']._serialized_options = b'\242\273\030\016\n\naudit.read8\001\202\323\344\223\002\022\022\020/v1/audit:export'
+  _globals['_SECURITYEVENTKIND']._serialized_start=1887
+  _globals['_SECURITYEVENTKIND']._serialized_end=2393
+  _globals['_SECURITYEVENT']._serialized_start=213
+  _globals['_SECURITYEVENT']._serialized_end=505
+  _globals['_LISTSECURITYEVENTSREQUEST']._serialized_start=508
+  _globals['_LISTSECURITYEVENTSREQUEST']._serialized_end=768
+  _globals['_LISTSECURITYEVENTSRESPONSE']._serialized_start=770
+  _globals['_LISTSECURITYEVENTSRESPONSE']._serialized_end=878
+  _globals['_EXPORTAUDITREQUEST']._serialized_start=880
+  _globals['_EXPORTAUDITREQUEST']._serialized_end=1006
+  _globals['_SECURITYEVENTS']._serialized_start=1008
+  _globals['_SECURITYEVENTS']._serialized_end=1079
+  _globals['_EXPORTAUDITRESPONSE']._serialized_start=1082
+  _globals['_EXPORTAUDITRESPONSE']._serialized_end=1251
+  _globals['_AUDITHEAD']._serialized_start=1254
+  _globals['_AUDITHEAD']._serialized_end=1440
+  _globals['_GETAUDITHEADREQUEST']._serialized_start=1442
+  _globals['_GETAUDITHEADREQUEST']._serialized_end=1463
+  _globals['_GETAUDITHEADRESPONSE']._serialized_start=1465
+  _globals['_GETAUDITHEADRESPONSE']._serialized_end=1547
+  _globals['_VERIFYAUDITCHAINREQUEST']._serialized_start=1549
+  _globals['_VERIFYAUDITCHAINREQUEST']._serialized_end=1676
+  _globals['_AUDITFINDING']._serialized_start=1678
+  _globals['_AUDITFINDING']._serialized_end=1765
+  _globals['_VERIFYAUDITCHAINRESPONSE']._serialized_start=1767
+  _globals['_VERIFYAUDITCHAINRESPONSE']._serialized_end=1884
+  _globals['_AUDITSERVICE']._serialized_start=2396
+  _globals['_AUDITSERVICE']._serialized_end=2979
 # @@protoc_insertion_point(module_scope)

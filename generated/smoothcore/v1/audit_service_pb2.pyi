@@ -3,9 +3,13 @@
 isort:skip_file
 Audit of the change log."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from smoothcore.v1 import change_service_pb2 as _change_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,6 +20,302 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _SecurityEventKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SecurityEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SecurityEventKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SECURITY_EVENT_KIND_UNSPECIFIED: _SecurityEventKind.ValueType  # 0
+    """Never sent; refused in requests."""
+    SECURITY_EVENT_KIND_LOGIN_SUCCEEDED: _SecurityEventKind.ValueType  # 1
+    """A user has logged in."""
+    SECURITY_EVENT_KIND_LOGIN_REFUSED: _SecurityEventKind.ValueType  # 2
+    """Somebody could not log in: the e-mail or the password was wrong, or the user is disabled."""
+    SECURITY_EVENT_KIND_LOGIN_LOCKED_OUT: _SecurityEventKind.ValueType  # 3
+    """An attempt to log in came too early after others that failed."""
+    SECURITY_EVENT_KIND_LOGGED_OUT: _SecurityEventKind.ValueType  # 4
+    """A user has logged out."""
+    SECURITY_EVENT_KIND_REFRESH_TOKEN_REUSED: _SecurityEventKind.ValueType  # 5
+    """A refresh token was used again: somebody may have a copy. Its session was revoked."""
+    SECURITY_EVENT_KIND_SESSION_REVOKED: _SecurityEventKind.ValueType  # 6
+    """A session was revoked by a person."""
+    SECURITY_EVENT_KIND_CREDENTIAL_REFUSED: _SecurityEventKind.ValueType  # 7
+    """A call had no credential, or one that is unknown, revoked or expired."""
+    SECURITY_EVENT_KIND_PERMISSION_REFUSED: _SecurityEventKind.ValueType  # 8
+    """A call needed a permission that its credential does not have, or another machine."""
+    SECURITY_EVENT_KIND_RATE_LIMITED: _SecurityEventKind.ValueType  # 9
+    """A credential or an address called too often, or had too much in flight."""
+    SECURITY_EVENT_KIND_SENSITIVE_CALL: _SecurityEventKind.ValueType  # 10
+    """A method was called that reads or gives out what is sensitive, such as an export."""
+    SECURITY_EVENT_KIND_OPERATOR_CALL: _SecurityEventKind.ValueType  # 11
+    """The operator of the instance did something to the organization."""
+
+class SecurityEventKind(_SecurityEventKind, metaclass=_SecurityEventKindEnumTypeWrapper):
+    """What happened."""
+
+SECURITY_EVENT_KIND_UNSPECIFIED: SecurityEventKind.ValueType  # 0
+"""Never sent; refused in requests."""
+SECURITY_EVENT_KIND_LOGIN_SUCCEEDED: SecurityEventKind.ValueType  # 1
+"""A user has logged in."""
+SECURITY_EVENT_KIND_LOGIN_REFUSED: SecurityEventKind.ValueType  # 2
+"""Somebody could not log in: the e-mail or the password was wrong, or the user is disabled."""
+SECURITY_EVENT_KIND_LOGIN_LOCKED_OUT: SecurityEventKind.ValueType  # 3
+"""An attempt to log in came too early after others that failed."""
+SECURITY_EVENT_KIND_LOGGED_OUT: SecurityEventKind.ValueType  # 4
+"""A user has logged out."""
+SECURITY_EVENT_KIND_REFRESH_TOKEN_REUSED: SecurityEventKind.ValueType  # 5
+"""A refresh token was used again: somebody may have a copy. Its session was revoked."""
+SECURITY_EVENT_KIND_SESSION_REVOKED: SecurityEventKind.ValueType  # 6
+"""A session was revoked by a person."""
+SECURITY_EVENT_KIND_CREDENTIAL_REFUSED: SecurityEventKind.ValueType  # 7
+"""A call had no credential, or one that is unknown, revoked or expired."""
+SECURITY_EVENT_KIND_PERMISSION_REFUSED: SecurityEventKind.ValueType  # 8
+"""A call needed a permission that its credential does not have, or another machine."""
+SECURITY_EVENT_KIND_RATE_LIMITED: SecurityEventKind.ValueType  # 9
+"""A credential or an address called too often, or had too much in flight."""
+SECURITY_EVENT_KIND_SENSITIVE_CALL: SecurityEventKind.ValueType  # 10
+"""A method was called that reads or gives out what is sensitive, such as an export."""
+SECURITY_EVENT_KIND_OPERATOR_CALL: SecurityEventKind.ValueType  # 11
+"""The operator of the instance did something to the organization."""
+Global___SecurityEventKind: _TypeAlias = SecurityEventKind  # noqa: Y015
+
+@_typing.final
+class SecurityEvent(_message.Message):
+    """Something that bears on security, or several such things that are the same."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    FIRST_TIME_FIELD_NUMBER: _builtins.int
+    LAST_TIME_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    """Server-assigned UUIDv7; rises with the time at which the event was written."""
+    kind: Global___SecurityEventKind.ValueType
+    """What happened."""
+    count: _builtins.int
+    """How often it happened."""
+    actor: _builtins.str
+    """Who it was, e.g. "users/0192…" or "apiKeys/0192…"; empty where nobody was recognized."""
+    credential: _builtins.str
+    """What was presented, e.g. "sessions/0192…" or "apiKeys/0192…"."""
+    address: _builtins.str
+    """The network address that the calls came from; empty for a local socket."""
+    method: _builtins.str
+    """The method that was called, e.g. "ToolService.GetTool"."""
+    reason: _builtins.str
+    """The reason of the error that the caller got, e.g. "PERMISSION_DENIED";
+    "TOO_MANY_TO_TELL_APART" where many different events of this kind were counted as one.
+    """
+    call_id: _builtins.str
+    """Id of the first of the calls, as in the server's log and in the error that the caller got."""
+    @_builtins.property
+    def first_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened first, by the server's clock."""
+
+    @_builtins.property
+    def last_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened last."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        kind: Global___SecurityEventKind.ValueType = ...,
+        first_time: _timestamp_pb2.Timestamp | None = ...,
+        last_time: _timestamp_pb2.Timestamp | None = ...,
+        count: _builtins.int = ...,
+        actor: _builtins.str = ...,
+        credential: _builtins.str = ...,
+        address: _builtins.str = ...,
+        method: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        call_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_time", b"first_time", "last_time", b"last_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "address", b"address", "call_id", b"call_id", "count", b"count", "credential", b"credential", "event_id", b"event_id", "first_time", b"first_time", "kind", b"kind", "last_time", b"last_time", "method", b"method", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SecurityEvent: _TypeAlias = SecurityEvent  # noqa: Y015
+
+@_typing.final
+class ListSecurityEventsRequest(_message.Message):
+    """Request of ListSecurityEvents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many at most: 0 (the default of 100) to 1000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; the other fields must be the same."""
+    actor: _builtins.str
+    """Only events of this actor, e.g. "users/0192…"; empty: all."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___SecurityEventKind.ValueType]:
+        """Only events of these kinds; empty: all."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only events that went on at or after this time."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only events that began before this time."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        kinds: _abc.Iterable[Global___SecurityEventKind.ValueType] | None = ...,
+        actor: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "end_time", b"end_time", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSecurityEventsRequest: _TypeAlias = ListSecurityEventsRequest  # noqa: Y015
+
+@_typing.final
+class ListSecurityEventsResponse(_message.Message):
+    """Reply of ListSecurityEvents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECURITY_EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def security_events(self) -> _containers.RepeatedCompositeFieldContainer[Global___SecurityEvent]:
+        """The events of this page."""
+
+    def __init__(
+        self,
+        *,
+        security_events: _abc.Iterable[Global___SecurityEvent] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "security_events", b"security_events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSecurityEventsResponse: _TypeAlias = ListSecurityEventsResponse  # noqa: Y015
+
+@_typing.final
+class ExportAuditRequest(_message.Message):
+    """Request of ExportAudit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only what was committed or went on at or after this time; absent: from the first."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only what was committed or began before this time; absent: up to now."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportAuditRequest: _TypeAlias = ExportAuditRequest  # noqa: Y015
+
+@_typing.final
+class SecurityEvents(_message.Message):
+    """Some security events."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECURITY_EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def security_events(self) -> _containers.RepeatedCompositeFieldContainer[Global___SecurityEvent]:
+        """The events, by event_id."""
+
+    def __init__(
+        self,
+        *,
+        security_events: _abc.Iterable[Global___SecurityEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["security_events", b"security_events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SecurityEvents: _TypeAlias = SecurityEvents  # noqa: Y015
+
+@_typing.final
+class ExportAuditResponse(_message.Message):
+    """A message of ExportAudit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def changes(self) -> _change_service_pb2.ChangeSets:
+        """Change sets, by revision."""
+
+    @_builtins.property
+    def events(self) -> Global___SecurityEvents:
+        """Security events, by event_id."""
+
+    @_builtins.property
+    def head(self) -> Global___AuditHead:
+        """Where the change log stands, signed; the last message. Without it the export is not complete."""
+
+    def __init__(
+        self,
+        *,
+        changes: _change_service_pb2.ChangeSets | None = ...,
+        events: Global___SecurityEvents | None = ...,
+        head: Global___AuditHead | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "events", b"events", "head", b"head", "message", b"message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "events", b"events", "head", b"head", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["changes", "events", "head"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+Global___ExportAuditResponse: _TypeAlias = ExportAuditResponse  # noqa: Y015
 
 @_typing.final
 class AuditHead(_message.Message):

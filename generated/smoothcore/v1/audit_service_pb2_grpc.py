@@ -55,6 +55,16 @@ class AuditServiceStub:
                 request_serializer=smoothcore_dot_v1_dot_audit__service__pb2.VerifyAuditChainRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_audit__service__pb2.VerifyAuditChainResponse.FromString,
                 _registered_method=True)
+        self.ListSecurityEvents = channel.unary_unary(
+                '/smoothcore.v1.AuditService/ListSecurityEvents',
+                request_serializer=smoothcore_dot_v1_dot_audit__service__pb2.ListSecurityEventsRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_audit__service__pb2.ListSecurityEventsResponse.FromString,
+                _registered_method=True)
+        self.ExportAudit = channel.unary_stream(
+                '/smoothcore.v1.AuditService/ExportAudit',
+                request_serializer=smoothcore_dot_v1_dot_audit__service__pb2.ExportAuditRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_audit__service__pb2.ExportAuditResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -90,6 +100,25 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSecurityEvents(self, request, context):
+        """Lists security events of the organization, newest first: logins, refusals, sensitive calls.
+        Changes are not among them: ChangeService.ListChanges has those. Events are written once a
+        second; the same again within it is one event that is counted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportAudit(self, request, context):
+        """Streams the change log and the security events of a time, oldest first, and at the end the
+        signed head of the log. Only changes of types that the credential may read are in it.
+        Returns: OUT_OF_RANGE / TOKEN_TOO_OLD if what was asked for has been compacted away (ask for a
+        later start); UNAVAILABLE when the server goes away (begin again).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -102,6 +131,16 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.VerifyAuditChain,
                     request_deserializer=smoothcore_dot_v1_dot_audit__service__pb2.VerifyAuditChainRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_audit__service__pb2.VerifyAuditChainResponse.SerializeToString,
+            ),
+            'ListSecurityEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSecurityEvents,
+                    request_deserializer=smoothcore_dot_v1_dot_audit__service__pb2.ListSecurityEventsRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_audit__service__pb2.ListSecurityEventsResponse.SerializeToString,
+            ),
+            'ExportAudit': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportAudit,
+                    request_deserializer=smoothcore_dot_v1_dot_audit__service__pb2.ExportAuditRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_audit__service__pb2.ExportAuditResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -169,6 +208,60 @@ class AuditService:
             '/smoothcore.v1.AuditService/VerifyAuditChain',
             smoothcore_dot_v1_dot_audit__service__pb2.VerifyAuditChainRequest.SerializeToString,
             smoothcore_dot_v1_dot_audit__service__pb2.VerifyAuditChainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSecurityEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.AuditService/ListSecurityEvents',
+            smoothcore_dot_v1_dot_audit__service__pb2.ListSecurityEventsRequest.SerializeToString,
+            smoothcore_dot_v1_dot_audit__service__pb2.ListSecurityEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/smoothcore.v1.AuditService/ExportAudit',
+            smoothcore_dot_v1_dot_audit__service__pb2.ExportAuditRequest.SerializeToString,
+            smoothcore_dot_v1_dot_audit__service__pb2.ExportAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,17 @@ class AuditServiceStub:
     Returns: FAILED_PRECONDITION / HEAD_FOREIGN if the head is of another organization or of another
     history of the database (use one that was exported of this one).
     """
+    ListSecurityEvents: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListSecurityEventsRequest, _audit_service_pb2.ListSecurityEventsResponse]
+    """Lists security events of the organization, newest first: logins, refusals, sensitive calls.
+    Changes are not among them: ChangeService.ListChanges has those. Events are written once a
+    second; the same again within it is one event that is counted.
+    """
+    ExportAudit: _grpc.UnaryStreamMultiCallable[_audit_service_pb2.ExportAuditRequest, _audit_service_pb2.ExportAuditResponse]
+    """Streams the change log and the security events of a time, oldest first, and at the end the
+    signed head of the log. Only changes of types that the credential may read are in it.
+    Returns: OUT_OF_RANGE / TOKEN_TOO_OLD if what was asked for has been compacted away (ask for a
+    later start); UNAVAILABLE when the server goes away (begin again).
+    """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -82,6 +93,17 @@ class AuditServiceAsyncStub(AuditServiceStub):
     while complete is false, go on with from_revision = verified_revision + 1.
     Returns: FAILED_PRECONDITION / HEAD_FOREIGN if the head is of another organization or of another
     history of the database (use one that was exported of this one).
+    """
+    ListSecurityEvents: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListSecurityEventsRequest, _audit_service_pb2.ListSecurityEventsResponse]  # type: ignore[assignment]
+    """Lists security events of the organization, newest first: logins, refusals, sensitive calls.
+    Changes are not among them: ChangeService.ListChanges has those. Events are written once a
+    second; the same again within it is one event that is counted.
+    """
+    ExportAudit: _aio.UnaryStreamMultiCallable[_audit_service_pb2.ExportAuditRequest, _audit_service_pb2.ExportAuditResponse]  # type: ignore[assignment]
+    """Streams the change log and the security events of a time, oldest first, and at the end the
+    signed head of the log. Only changes of types that the credential may read are in it.
+    Returns: OUT_OF_RANGE / TOKEN_TOO_OLD if what was asked for has been compacted away (ask for a
+    later start); UNAVAILABLE when the server goes away (begin again).
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -119,6 +141,29 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         while complete is false, go on with from_revision = verified_revision + 1.
         Returns: FAILED_PRECONDITION / HEAD_FOREIGN if the head is of another organization or of another
         history of the database (use one that was exported of this one).
+        """
+
+    @_abc_1.abstractmethod
+    def ListSecurityEvents(
+        self,
+        request: _audit_service_pb2.ListSecurityEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.ListSecurityEventsResponse, _abc.Awaitable[_audit_service_pb2.ListSecurityEventsResponse]]:
+        """Lists security events of the organization, newest first: logins, refusals, sensitive calls.
+        Changes are not among them: ChangeService.ListChanges has those. Events are written once a
+        second; the same again within it is one event that is counted.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportAudit(
+        self,
+        request: _audit_service_pb2.ExportAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_audit_service_pb2.ExportAuditResponse], _abc.AsyncIterator[_audit_service_pb2.ExportAuditResponse]]:
+        """Streams the change log and the security events of a time, oldest first, and at the end the
+        signed head of the log. Only changes of types that the credential may read are in it.
+        Returns: OUT_OF_RANGE / TOKEN_TOO_OLD if what was asked for has been compacted away (ask for a
+        later start); UNAVAILABLE when the server goes away (begin again).
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -12,15 +12,15 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply the change."""
+    """Apply the change. Columns are added in place: all tables refer to this one, so SQLite could
+    not make it anew."""
     zero = sa.text("0")
-    with op.batch_alter_table("organization", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("update_time", UtcDateTime(), nullable=True))
-        batch_op.add_column(
-            sa.Column("suspended", sa.Boolean(), server_default=sa.false(), nullable=False)
-        )
-        batch_op.add_column(
-            sa.Column("max_resources", sa.BigInteger(), server_default=zero, nullable=False)
-        )
-        for name in ("max_streams", "max_requests_per_minute"):
-            batch_op.add_column(sa.Column(name, sa.Integer(), server_default=zero, nullable=False))
+    columns = [
+        sa.Column("update_time", UtcDateTime(), nullable=True),
+        sa.Column("suspended", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("max_resources", sa.BigInteger(), server_default=zero, nullable=False),
+        sa.Column("max_streams", sa.Integer(), server_default=zero, nullable=False),
+        sa.Column("max_requests_per_minute", sa.Integer(), server_default=zero, nullable=False),
+    ]
+    for column in columns:
+        op.add_column("organization", column)

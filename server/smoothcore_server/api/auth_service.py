@@ -17,10 +17,12 @@ from smoothcore_server.api.messages.values import timestamp
 from smoothcore_server.app import sessions
 from smoothcore_server.app.access_token import AUDIENCE, AccessTokens
 from smoothcore_server.app.call import caller, current_call
-from smoothcore_server.app.login import Logins, Note
+from smoothcore_server.app.login import Logins
+from smoothcore_server.app.security_events import Note
 from smoothcore_server.app.sessions import NewTokens, RefreshTokenReusedError
 from smoothcore_server.app.signing_keys import SigningKeys
 from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
+from smoothcore_server.domain.security_event import SecurityEventKind
 from smoothcore_server.domain.session import SessionEnd, SessionLifetimes
 from smoothcore_server.store import session_table
 from smoothcore_server.store.idempotency import Idempotency
@@ -73,7 +75,7 @@ class AuthApi(AuthServiceServicer):
             auth_service_pb2.LoginResponse,
             lambda tx: sessions.begin_session(tx, checked, self._key, self._lifetimes),
         )
-        self._note("login.succeeded", organization=organization, actor=user)
+        self._note(SecurityEventKind.LOGIN_SUCCEEDED, organization=organization, actor=user)
         return answer
 
     async def RefreshToken(
@@ -96,7 +98,11 @@ class AuthApi(AuthServiceServicer):
             )
         except RefreshTokenReusedError:
             await self._end(author, found.token.session_id, SessionEnd.REUSED)
-            self._note("refresh_token.reused", organization=found.organization, actor=author.actor)
+            self._note(
+                SecurityEventKind.REFRESH_TOKEN_REUSED,
+                organization=found.organization,
+                actor=author.actor,
+            )
             raise sessions.session_over() from None
 
     async def Logout(
@@ -111,7 +117,7 @@ class AuthApi(AuthServiceServicer):
                 resource=who.credential,
             )
         await self._end(_author(who.organization, who.name), session_id, SessionEnd.LOGOUT)
-        self._note("session.ended", organization=who.organization, actor=who.name)
+        self._note(SecurityEventKind.LOGGED_OUT)
         return auth_service_pb2.LogoutResponse()
 
     async def WhoAmI(

@@ -22,6 +22,8 @@ class Call:
     principal: Principal | None = None
     labels: dict[str, str] = field(default_factory=dict)
     """More for the log line of the call."""
+    is_noted: bool = False
+    """Whether a security event was noted of it."""
 
     @property
     def address(self) -> str:

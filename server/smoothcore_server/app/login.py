@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Protocol
-
-import structlog
 
 from smoothcore_server.app.lockout import Lockout
 from smoothcore_server.app.passwords import PasswordHasher
+from smoothcore_server.app.security_events import Note
 from smoothcore_server.app.sessions import invalid_login
 from smoothcore_server.domain.errors import ResourceExhaustedError
+from smoothcore_server.domain.security_event import SecurityEventKind
 from smoothcore_server.domain.user import Person
 from smoothcore_server.store import session_table
 from smoothcore_server.store.session_table import LoginCandidate
 from smoothcore_server.store.store import Store
-
-
-class Note(Protocol):
-    """Notes a security event. Call, peer and request id are those of the call being served."""
-
-    def __call__(self, kind: str, *, organization: str, actor: str = "") -> None: ...
-
-
-def log_event(kind: str, *, organization: str, actor: str = "") -> None:
-    """Note a security event in the log."""
-    structlog.get_logger("smoothcore.security").info(kind, organization=organization, actor=actor)
 
 
 class Logins:
@@ -58,7 +46,7 @@ class Logins:
         stored = candidate.password_hash if candidate is not None else None
         right = await self._passwords.verify(stored, password)
         if candidate is None or candidate.disabled or not right:
-            self._note("login.refused", organization=organization)
+            self._note(SecurityEventKind.LOGIN_REFUSED, organization=organization)
             raise invalid_login()
         await self._lockout.succeeded(account, address)
         return candidate
@@ -67,7 +55,7 @@ class Logins:
         try:
             await self._lockout.begin(account, address)
         except ResourceExhaustedError:
-            self._note("login.locked_out", organization=organization)
+            self._note(SecurityEventKind.LOGIN_LOCKED_OUT, organization=organization)
             raise
 
 

@@ -54,7 +54,7 @@ def view_for(principal: Principal, types: Sequence[ResourceType], machine_id: st
     Raises PermissionDeniedError when a type is asked for that they may not read, or a machine they
     are not bound to, or when nothing is left.
     """
-    readable = _readable(principal)
+    readable = readable_types(principal)
     refused = [item for item in types if item not in readable]
     if not readable:
         needed = ", ".join(sorted(READ_PERMISSION.values()))
@@ -80,10 +80,10 @@ def _lacks(what: str, permission: str) -> PermissionDeniedError:
     )
 
 
-def _readable(principal: Principal) -> set[ResourceType]:
-    readable = {item for item in ResourceType if principal.may(READ_PERMISSION[item])}
+def readable_types(principal: Principal) -> set[ResourceType]:
+    found = {item for item in ResourceType if principal.may(READ_PERMISSION[item])}
     # They belong to no machine; who is bound to some sees none but in IdentityService.
-    return readable - OF_IDENTITY if principal.machines else readable
+    return found - OF_IDENTITY if principal.machines else found
 
 
 def check_view(view: View, principal: Principal) -> None:
@@ -91,7 +91,7 @@ def check_view(view: View, principal: Principal) -> None:
     for who they are now. What they may see besides is for a new watch."""
     if principal.machines and not (view.machines and view.machines <= principal.machines):
         raise _lost("the right to machines that this watch shows", "machines.read")
-    lost = sorted({READ_PERMISSION[item] for item in view.types - _readable(principal)})
+    lost = sorted({READ_PERMISSION[item] for item in view.types - readable_types(principal)})
     if lost:
         raise _lost(f"the permission {lost[0]}", ", ".join(lost))
 

@@ -623,3 +623,23 @@ refresh_token = Table(
     # A token is looked up by its id alone: it says which organization it belongs to.
     Index("uq_refresh_token_id", "id", unique=True),
 )
+
+# Logins, refusals, sensitive calls. Not in the change log, and without a foreign key: some are of
+# no organization that could be told.
+security_event = Table(
+    "security_event",
+    metadata,
+    _key("organization_id"),
+    _key("id"),
+    _text("kind"),
+    _text("actor"),
+    _text("credential"),
+    _text("address"),
+    _text("method"),
+    _text("reason"),
+    Column("first_time", UtcDateTime, nullable=False),
+    Column("last_time", UtcDateTime, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    _text("request_id"),
+    Index(None, "last_time"),
+)

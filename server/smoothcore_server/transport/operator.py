@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from smoothcore_server.app.security_events import Note
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.transport.server import GrpcServer, Service
 from smoothcore_server.transport.settings import ClassLimits, Limits, ServerSettings
@@ -16,7 +17,7 @@ from smoothcore_server.transport.settings import ClassLimits, Limits, ServerSett
 _HOUR_S = 3_600.0
 
 
-def operator_server(path: Path, service: Service, *, reflection: bool) -> GrpcServer:
+def operator_server(path: Path, service: Service, *, reflection: bool, note: Note) -> GrpcServer:
     """A server for the operator alone. Raises ListenError."""
     # A backup takes as long as it takes.
     calls = ClassLimits(
@@ -28,6 +29,7 @@ def operator_server(path: Path, service: Service, *, reflection: bool) -> GrpcSe
         authenticate=_nobody,
         # Its calls are not what the server is measured by.
         registry=CollectorRegistry(),
+        note=note,
         is_operators=True,
     )
 

@@ -12,6 +12,7 @@ from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry
 
 from smoothcore_server.app.rate_limits import LocalRateLimiter, RateLimiter
+from smoothcore_server.app.security_events import Note, unnoted
 from smoothcore_server.transport import listen, reflection
 from smoothcore_server.transport.call_metrics import CallMetrics
 from smoothcore_server.transport.drain import Drain
@@ -55,14 +56,15 @@ class GrpcServer:
         tracer: Tracer | None = None,
         more_access: Mapping[str, Access] | None = None,
         limiter: RateLimiter | None = None,
+        note: Note = unnoted,
         is_operators: bool = False,
     ) -> None:
         """Raises ListenError, TlsError or UndeclaredAccessError for what can be told now.
 
-        ``limiter`` counts calls; in this process unless given. ``tracer`` is None where tracing is
-        off. ``more_access`` is for services that no proto file of ours describes, by
-        ``/service/Method`` or by service. ``is_operators``: it serves the operator's methods and
-        nothing else, on a local socket.
+        ``tracer`` is None where tracing is off. ``more_access`` is for services that no proto file
+        of ours describes, by ``/service/Method`` or by service. ``is_operators``: it serves the
+        operator's methods and nothing else, on a local socket. ``limiter`` counts calls; in this
+        process unless given. ``note`` is told of refusals and of sensitive calls.
         """
         self._settings = settings
         self._services = tuple(services)
@@ -79,11 +81,12 @@ class GrpcServer:
         metrics = CallMetrics(registry)
         limiter = limiter or LocalRateLimiter()
         layers = (
-            Boundary(metrics, tracer),
+            Boundary(metrics, note, tracer),
             AddressLimits(settings.limits, limiter),
             Identity(
                 authenticate,
                 {**self._access(more_access or {}), **(more_access or {})},
+                note=note,
                 is_operators=is_operators,
             ),
             PrincipalLimits(settings.limits, limiter),

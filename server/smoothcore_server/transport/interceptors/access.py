@@ -29,6 +29,8 @@ class Access:
     any_credential: bool = False
     operator: bool = False
     """Only the operator of the instance, on the local socket."""
+    sensitive: bool = False
+    """Each call is noted as a security event."""
 
 
 def access_table(services: Iterable[str], *, probes_are_public: bool) -> dict[str, Access]:
@@ -73,7 +75,7 @@ def read_access(method: MethodDescriptor) -> Access:
     path = tuple(option.machine_field.split(".")) if option.machine_field else ()
     if path:
         _assert_names_machine(method, path)
-    return Access(option.permission, path, *flags)
+    return Access(option.permission, path, *flags, sensitive=option.sensitive)
 
 
 def _assert_names_machine(method: MethodDescriptor, path: tuple[str, ...]) -> None:

@@ -17,6 +17,13 @@ import uuid_utils
 from opentelemetry import trace
 
 from smoothcore_server.app.call import Call, current_call
+from smoothcore_server.app.security_events import Note
+from smoothcore_server.domain.errors import (
+    PermissionDeniedError,
+    SmoothCoreError,
+    UnauthenticatedError,
+)
+from smoothcore_server.domain.security_event import SecurityEventKind
 from smoothcore_server.transport import errors, tracing
 from smoothcore_server.transport.call_metrics import CallMetrics, MethodMetrics
 from smoothcore_server.transport.handlers import Around, Invocation, Metadata, Proceed
@@ -40,9 +47,12 @@ class Boundary:
 
     name = "boundary"
 
-    def __init__(self, metrics: CallMetrics, tracer: trace.Tracer | None = None) -> None:
+    def __init__(
+        self, metrics: CallMetrics, note: Note, tracer: trace.Tracer | None = None
+    ) -> None:
         """``tracer`` is None where tracing is off; then it costs nothing."""
         self._metrics = metrics
+        self._note = note
         self._tracer = tracer
         self._log = structlog.get_logger("smoothcore.calls")
 
@@ -90,6 +100,7 @@ class Boundary:
             code = errors.code_of(seen)
             if isinstance(seen, errors.InternalError):
                 self._write_fault(call, error)
+            self._note_refusal(call, seen)
             await errors.abort(invocation.context, seen, call.trace_id)
         finally:
             seconds = perf_counter() - start
@@ -97,6 +108,12 @@ class Boundary:
             if span:
                 tracing.finish(span, code, call.trace_id)
             self._write_line(invocation.method, call, code, seconds)
+
+    def _note_refusal(self, call: Call, error: SmoothCoreError) -> None:
+        kind = _refusal(error)
+        if kind is not None and not call.is_noted:
+            with suppress(Exception):  # A note that fails must not hide why the call was refused.
+                self._note(kind, reason=error.reason.value)
 
     def _write_fault(self, call: Call, error: Exception) -> None:
         with suppress(Exception):  # A log that cannot be written must not leak the fault.
@@ -121,6 +138,17 @@ class Boundary:
                 trace_id=call.trace_id,
                 **call.labels,
             )
+
+
+def _refusal(error: SmoothCoreError) -> SecurityEventKind | None:
+    """What an error says of security; None for most."""
+    if isinstance(error, UnauthenticatedError):
+        return SecurityEventKind.CREDENTIAL_REFUSED
+    if isinstance(error, PermissionDeniedError):
+        return SecurityEventKind.PERMISSION_REFUSED
+    if error.metadata.get("scope") in ("address", "principal", "login"):
+        return SecurityEventKind.RATE_LIMITED
+    return None
 
 
 def _make_call(invocation: Invocation) -> Call:

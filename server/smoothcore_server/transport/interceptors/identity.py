@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from smoothcore_server.app.call import current_call
+from smoothcore_server.app.security_events import Note
 from smoothcore_server.domain.errors import (
     ErrorReason,
     PermissionDeniedError,
     UnauthenticatedError,
 )
 from smoothcore_server.domain.principal import Principal
+from smoothcore_server.domain.security_event import SecurityEventKind
 from smoothcore_server.transport.handlers import Around, Check, Invocation, Metadata, Proceed
 from smoothcore_server.transport.interceptors.access import Access, find
 from smoothcore_server.transport.methods import Method
@@ -44,11 +46,13 @@ class Identity:
         authenticate: Authenticate,
         access: Mapping[str, Access],
         *,
+        note: Note,
         is_operators: bool = False,
     ) -> None:
         """``is_operators``: this server listens on the operator's socket and nowhere else."""
         self._authenticate = authenticate
         self._access = access
+        self._note = note
         self._is_operators = is_operators
 
     def bind(self, method: Method) -> Around | None:
@@ -62,7 +66,7 @@ class Identity:
             return None
         if access.operator != self._is_operators:
             return _refuse_here
-        return _as_operator if access.operator else self._guard(access)
+        return self._as_operator if access.operator else self._guard(access)
 
     def _guard(self, access: Access) -> Around:
         async def around(invocation: Invocation, proceed: Proceed) -> Any:
@@ -72,14 +76,28 @@ class Identity:
                 raise _lacks(principal, access.permission)
             if access.machine_path and principal.machines:
                 invocation.add_check(_machine_check(access, principal))
+            if access.sensitive:
+                # Before it is answered: what has begun to go out has gone out.
+                self._note(SecurityEventKind.SENSITIVE_CALL)
             return await proceed(invocation)
 
         return around
 
+    async def _as_operator(self, invocation: Invocation, proceed: Proceed) -> Any:
+        current_call.get().principal = OPERATOR
+        invocation.add_check(self._note_operator)
+        return await proceed(invocation)
 
-async def _as_operator(invocation: Invocation, proceed: Proceed) -> Any:
-    current_call.get().principal = OPERATOR
-    return await proceed(invocation)
+    async def _note_operator(self, message: Any) -> None:
+        self._note(SecurityEventKind.OPERATOR_CALL, organization=_organization_in(message))
+
+
+def _organization_in(message: Any) -> str:
+    """The organization that a request of the operator names; empty where it names none."""
+    fields = message.DESCRIPTOR.fields_by_name
+    named = message.organization if "organization" in fields else message
+    name = str(getattr(named, "name", ""))
+    return name.removeprefix("organizations/") if name.startswith("organizations/") else ""
 
 
 async def _refuse_here(invocation: Invocation, _proceed: Proceed) -> Any:
