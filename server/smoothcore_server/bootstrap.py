@@ -219,8 +219,7 @@ class Database:
 
     async def close(self) -> None:
         """Let go of the database."""
-        await self.store.settle()
-        await asyncio.to_thread(self.store.engine.close)
+        await self.store.close()
 
 
 async def restore_backup(settings: Settings, backup: Path | None, *, replace: bool) -> Path | None:

@@ -26,8 +26,15 @@ class CommitUnknownError(Exception):
     """The connection was lost in COMMIT: only the database knows whether it went through."""
 
 
+def closed() -> DatabaseUnavailableError:
+    """What work gets that comes when the engine has been closed."""
+    return DatabaseUnavailableError("the database is closed")
+
+
 class Engine(abc.ABC):
     """One database. Both methods return at once; the future ends when the transaction does.
+
+    Once it is closed both raise DatabaseUnavailableError.
 
     A body is a plain function over one connection. It may run again after a RetryableError, so it
     does no I/O but SQL on its connection and changes nothing outside.
@@ -54,4 +61,4 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Wait for what runs, and let go of all connections."""
+        """Take no more work, wait for what runs, and let go of all connections."""

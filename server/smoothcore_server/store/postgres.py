@@ -21,6 +21,7 @@ from smoothcore_server.store.engine import (
     DatabaseUnavailableError,
     Engine,
     RetryableError,
+    closed,
 )
 
 T = TypeVar("T")
@@ -45,6 +46,8 @@ class PostgresEngine(Engine):
         connect_timeout_s: float = 10.0,
     ) -> None:
         milliseconds = str(int(statement_timeout_s * 1000))
+        self._lock = threading.Lock()
+        self._is_closed = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="store", daemon=True)
         self._thread.start()
@@ -70,20 +73,29 @@ class PostgresEngine(Engine):
         )
 
     def write(self, body: Body[T]) -> Future[T]:
-        return asyncio.run_coroutine_threadsafe(_run(self._engine, body), self._loop)
+        return self._submit(self._engine, body)
 
     def read(self, body: Body[T]) -> Future[T]:
-        return asyncio.run_coroutine_threadsafe(_run(self._reads, body), self._loop)
+        return self._submit(self._reads, body)
 
     def checked_out(self) -> int:
         checked_out: int = self._engine.pool.checkedout()  # type: ignore[attr-defined]
         return checked_out
 
     def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+        # The loop takes work in the order it came: all that was let in runs before this.
         asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def _submit(self, engine: AsyncEngine, body: Body[T]) -> Future[T]:
+        with self._lock:
+            if self._is_closed:
+                raise closed()
+            return asyncio.run_coroutine_threadsafe(_run(engine, body), self._loop)
 
     async def _finish(self) -> None:
         me = asyncio.current_task()

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, QueuePool, create_engine, event
 from sqlalchemy import Engine as SqlEngine
 from sqlalchemy.exc import OperationalError
 
-from smoothcore_server.store.engine import Body, DatabaseUnavailableError, Engine
+from smoothcore_server.store.engine import Body, DatabaseUnavailableError, Engine, closed
 
 T = TypeVar("T")
 READERS = 4
@@ -44,10 +44,10 @@ class SqliteEngine(Engine):
         return self._path
 
     def write(self, body: Body[T]) -> Future[T]:
-        return self._writer.submit(self._run, self._write_engine, body)
+        return self._submit(self._writer, self._write_engine, body)
 
     def read(self, body: Body[T]) -> Future[T]:
-        return self._readers.submit(self._run, self._read_engine, body)
+        return self._submit(self._readers, self._read_engine, body)
 
     def checked_out(self) -> int:
         return self._in_use
@@ -58,6 +58,12 @@ class SqliteEngine(Engine):
         # The last connection to close moves the log into the database file; a reader cannot.
         self._read_engine.dispose()
         self._write_engine.dispose()
+
+    def _submit(self, threads: ThreadPoolExecutor, engine: SqlEngine, body: Body[T]) -> Future[T]:
+        try:
+            return threads.submit(self._run, engine, body)
+        except RuntimeError:
+            raise closed() from None
 
     def _run(self, engine: SqlEngine, body: Body[T]) -> T:
         with self._lock:

@@ -82,6 +82,7 @@ class Store:
         self._encode = encode
         self._before_commit = before_commit
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
 
     async def transact(
         self,
@@ -120,9 +121,19 @@ class Store:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def close(self) -> None:
+        """Take no more work, let all that runs end, and let go of the database."""
+        # Without this, who always has a next read, such as a timer, would keep us for ever.
+        self._is_closed = True
+        await self.settle()
+        await asyncio.to_thread(self.engine.close)
+
     async def _unhurried(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work that a cancelled caller must not cut off: near a commit that would destroy
         the connection and forget what was committed."""
+        if self._is_closed:
+            work.close()
+            raise _unavailable()
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
