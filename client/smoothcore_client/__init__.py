@@ -47,6 +47,7 @@ from smoothcore_client._names import (
     tool_type_name,
 )
 from smoothcore_client._paging import Pager
+from smoothcore_client._session import SessionStore, SessionTokens
 from smoothcore_client._sets import read_members
 from smoothcore_client._status import error_from_rpc
 from smoothcore_client._sync import Client, SyncPager, SyncWatch
@@ -71,6 +72,8 @@ __all__ = [
     "Pager",
     "PermissionDenied",
     "ResourceExhausted",
+    "SessionStore",
+    "SessionTokens",
     "SmoothCoreError",
     "SyncPager",
     "SyncWatch",

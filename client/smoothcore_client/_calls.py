@@ -7,15 +7,15 @@ raises. Instead the stubs are made on a channel whose methods are wrapped here.
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from smoothcore_client._status import error_from_rpc
+from smoothcore_client._call import Call, RenewingCall
+from smoothcore_client._session import Session
 
 Metadata = Sequence[tuple[str, str | bytes]]
 Credential = Callable[[], str | None]
@@ -31,13 +31,10 @@ class CallDefaults:
     """Where the calls go; for messages."""
     credential: Credential
     """Goes with each call, in front of the caller's own metadata."""
+    session: Session | None
+    """Gives the tokens to present instead, while a user is logged in."""
     deadline: float | None
     """Seconds after which a unary call gives up."""
-
-    def metadata(self) -> Metadata:
-        """What is added to a call that begins now."""
-        credential = self.credential()
-        return [("authorization", f"Bearer {credential}")] if credential else []
 
 
 class CallingChannel:
@@ -78,52 +75,26 @@ class _Method:
         timeout: float | None = None,
         metadata: Metadata | grpc.aio.Metadata | None = None,
         **options: Any,
-    ) -> _Call:
+    ) -> Call | RenewingCall:
         request, request_id = with_request_id(request)
-        call = self._method(
-            request,
-            timeout=self._deadline if timeout is None else timeout,
-            metadata=[*self._defaults.metadata(), *(metadata or ())],
-            **options,
-        )
-        return _Call(call, self._defaults.target, request_id)
+
+        def start(credential: str | None) -> Any:
+            return self._method(
+                request,
+                timeout=self._deadline if timeout is None else timeout,
+                metadata=[*_bearer(credential), *(metadata or ())],
+                **options,
+            )
+
+        defaults = self._defaults
+        if defaults.session is not None and defaults.session.is_open:
+            repeatable = isinstance(request, Message)
+            return RenewingCall(start, defaults.session, defaults.target, request_id, repeatable)
+        return Call(start(defaults.credential()), defaults.target, request_id)
 
 
-class _Call:
-    """A running call that raises exceptions of this package."""
-
-    def __init__(self, call: Any, target: str, request_id: str) -> None:
-        self._call = call
-        self._target = target
-        self._request_id = request_id
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._call, name)
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        try:
-            return (yield from self._call.__await__())
-        except grpc.RpcError as failure:
-            raise self._error(failure) from failure
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        try:
-            async for message in self._call:
-                yield message
-        except grpc.RpcError as failure:
-            raise self._error(failure) from failure
-        finally:
-            self._call.cancel()
-
-    async def read(self) -> Any:
-        """The next message of the stream, or ``grpc.aio.EOF``."""
-        try:
-            return await self._call.read()
-        except grpc.RpcError as failure:
-            raise self._error(failure) from failure
-
-    def _error(self, failure: grpc.RpcError) -> Exception:
-        return error_from_rpc(failure, target=self._target, sent_request_id=self._request_id)
+def _bearer(credential: str | None) -> Metadata:
+    return (("authorization", f"Bearer {credential}"),) if credential else ()
 
 
 def with_request_id(request: Any) -> tuple[Any, str]:

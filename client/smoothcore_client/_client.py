@@ -7,7 +7,13 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
-from smoothcore.v1.auth_service_pb2 import WhoAmIRequest, WhoAmIResponse
+from smoothcore.v1.auth_service_pb2 import (
+    LoginRequest,
+    LoginResponse,
+    LogoutRequest,
+    WhoAmIRequest,
+    WhoAmIResponse,
+)
 from smoothcore.v1.binding_pb2 import Binding
 from smoothcore.v1.binding_service_pb2 import BatchBindToolsRequest, BindToolRequest, MintFromRow
 from smoothcore.v1.change_service_pb2 import WatchChangesRequest
@@ -41,7 +47,7 @@ from smoothcore.v1.verification_service_pb2 import (
 )
 from smoothcore_client._adopt import Adoptable, find_adoptable, suggest_tool_id
 from smoothcore_client._enums import enum_number
-from smoothcore_client._errors import SmoothCoreError, Unavailable
+from smoothcore_client._errors import SmoothCoreError, Unauthenticated, Unavailable
 from smoothcore_client._files import Source, Word, file_name, read_off_loop, table_file
 from smoothcore_client._lists import Lists
 from smoothcore_client._names import (
@@ -51,6 +57,7 @@ from smoothcore_client._names import (
     readiness_name,
     tool_set_name,
 )
+from smoothcore_client._session import SessionTokens
 from smoothcore_client._sets import members_of
 from smoothcore_client._watch import Watch
 
@@ -78,6 +85,43 @@ class AsyncClient(Lists):
     below do the main jobs with them. Machines are named in full ("machines/mill-1") or by their
     id ("mill-1"). Enums may be given as words ("mm", "snapshot") or numbers.
     """
+
+    async def login(self, organization: str, email: str, password: str) -> LoginResponse:
+        """Logs a user in: all calls from now on are theirs.
+
+        The tokens are renewed before they expire, until the session ends by itself (then calls
+        raise Unauthenticated, and it is time for another login). The password is not kept.
+
+        Raises Unauthenticated when anything is wrong with it, and ResourceExhausted after too many
+        attempts in vain: wait ``retry_after`` seconds.
+        """
+        if self._session is None:
+            raise ValueError("this client has an API key; make one without to log in as a user")
+        self._refuse_plaintext(has_credential=True)
+        request = LoginRequest(organization=organization, email=email, password=password)
+        reply = await self._public_auth.Login(request)
+        if not reply.refresh_token:
+            raise Unavailable("the answer to the login was lost; log in again")
+        self._session.begin(SessionTokens.of(reply))
+        return reply
+
+    async def logout(self) -> None:
+        """Ends the session, on every replica within a second, and forgets its tokens. One that is
+        over already is forgotten."""
+        if self._session is None or not self._session.is_open:
+            return
+        try:
+            await self.auth.Logout(LogoutRequest())
+        except Unauthenticated:
+            pass
+        finally:
+            self._session.begin(None)
+
+    @property
+    def session_end_time(self) -> datetime | None:
+        """When the session of the user who is logged in ends, however often it is renewed, by the
+        server's clock; None where nobody is."""
+        return self._session.end_time if self._session is not None else None
 
     async def whoami(self) -> WhoAmIResponse:
         """Who the server takes this client for, and what it may do."""

@@ -24,6 +24,7 @@ from smoothcore.v1.verification_service_pb2_grpc import VerificationServiceStub
 from smoothcore_client._backoff import Backoff
 from smoothcore_client._calls import CallDefaults, CallingChannel, Credential
 from smoothcore_client._channel import TLS, check_transport, open_channel
+from smoothcore_client._session import MemoryStore, Session, SessionStore
 
 if TYPE_CHECKING:
     from typing import Self
@@ -62,6 +63,7 @@ class Connection:
         insecure: bool = False,
         deadline: float | None = DEFAULT_DEADLINE,
         reconnect: Backoff | None = None,
+        session_store: SessionStore | None = None,
     ) -> None:
         """Opens the channel; it connects with the first call. Needs a running event loop.
 
@@ -74,22 +76,29 @@ class Connection:
             insecure: send the key in plaintext also to another computer.
             deadline: seconds after which a unary call gives up; None for never.
             reconnect: how long `watch` waits before it connects again.
+            session_store: where the tokens of `login` are kept; for the life of this client when
+                absent. A session that is kept there goes on, unless there is a key.
 
         Raises InsecureTransportError for a key over plaintext to another computer.
         """
         asyncio.get_running_loop()
         if api_key is None:
-            api_key = os.environ.get(API_KEY_VARIABLE)
-        security = TLS() if tls is True else tls or None
-        check_transport(target, has_key=bool(api_key), tls=security, insecure=insecure)
+            api_key = os.environ.get(API_KEY_VARIABLE, "")
+        self._security = TLS() if tls is True else tls or None
+        self._insecure = insecure
         self.target = target
         """Where the calls go."""
+        store = session_store or MemoryStore()
+        self._refuse_plaintext(has_credential=bool(api_key or store.load()))
         self._reconnect = reconnect or Backoff()
-        self._grpc_channel = open_channel(target, security)
+        self._grpc_channel = open_channel(target, self._security)
+        # What has no credential: logging in, and renewing.
+        public = CallDefaults(target, lambda: None, None, deadline)
+        self._public_auth: AuthServiceAsyncStub = AuthServiceStub(self._calling(public))
+        self._session = None if api_key else Session(store, self._public_auth.RefreshToken)
         key = api_key or None
-        self._credential: Credential = key if callable(key) else lambda: key
-        defaults = CallDefaults(target, self._credential, deadline)
-        channel = cast("grpc.aio.Channel", CallingChannel(self._grpc_channel, defaults))
+        self._api_key: Credential = key if callable(key) else lambda: key
+        channel = self._calling(CallDefaults(target, self._api_key, self._session, deadline))
         self.auth: AuthServiceAsyncStub = AuthServiceStub(channel)
         self.identity: IdentityServiceAsyncStub = IdentityServiceStub(channel)
         self.machines: MachineServiceAsyncStub = MachineServiceStub(channel)
@@ -101,6 +110,20 @@ class Connection:
         self.verification: VerificationServiceAsyncStub = VerificationServiceStub(channel)
         self.changes: ChangeServiceAsyncStub = ChangeServiceStub(channel)
         self.audit: AuditServiceAsyncStub = AuditServiceStub(channel)
+
+    def _credential(self) -> str | None:
+        """What a call that begins now would present."""
+        token = self._session.token if self._session is not None else None
+        return token or self._api_key()
+
+    def _calling(self, defaults: CallDefaults) -> grpc.aio.Channel:
+        return cast("grpc.aio.Channel", CallingChannel(self._grpc_channel, defaults))
+
+    def _refuse_plaintext(self, *, has_credential: bool) -> None:
+        """Raise InsecureTransportError where a credential could be read on the way."""
+        check_transport(
+            self.target, has_key=has_credential, tls=self._security, insecure=self._insecure
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -115,4 +138,6 @@ class Connection:
 
     async def aclose(self) -> None:
         """Closes the channel; calls that are running are cancelled."""
+        if self._session is not None:
+            await self._session.settle()
         await self._grpc_channel.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
@@ -27,6 +28,7 @@ from smoothcore_client._channel import TLS
 from smoothcore_client._client import AsyncClient
 from smoothcore_client._connection import DEFAULT_DEADLINE, DEFAULT_TARGET
 from smoothcore_client._paging import Pager
+from smoothcore_client._session import SessionStore
 from smoothcore_client._watch import Watch, WatchEvent
 
 if TYPE_CHECKING:
@@ -163,6 +165,7 @@ class Client:
         insecure: bool = False,
         deadline: float | None = DEFAULT_DEADLINE,
         reconnect: Backoff | None = None,
+        session_store: SessionStore | None = None,
     ) -> None:
         """Opens the channel; it connects with the first call. Arguments as of `AsyncClient`."""
 
@@ -174,6 +177,7 @@ class Client:
                 insecure=insecure,
                 deadline=deadline,
                 reconnect=reconnect,
+                session_store=session_store,
             )
 
         self._async = client = _loop_thread.run(make())
@@ -191,6 +195,14 @@ class Client:
         self.changes = ChangeServiceStub(_stub_channel(client.changes))
         self.audit = AuditServiceStub(_stub_channel(client.audit))
 
+    @property
+    def session_end_time(self) -> datetime | None:
+        """When the session of the user who is logged in ends, however often it is renewed, by the
+        server's clock; None where nobody is."""
+        return self._async.session_end_time
+
+    login = _blocking(AsyncClient.login)
+    logout = _blocking(AsyncClient.logout)
     whoami = _blocking(AsyncClient.whoami)
     push_table_file = _blocking(AsyncClient.push_table_file)
     confirm_tool_table = _blocking(AsyncClient.confirm_tool_table)

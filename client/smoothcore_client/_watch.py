@@ -107,6 +107,8 @@ class Watch(AsyncIterator[WatchEvent]):
         self._opened_with: str | None = None
         """The credential of the stream."""
         self._attempt = 0
+        self._has_spoken = False
+        """Whether a message has come since the stream was opened."""
         self._closed = False
         self._waiting: deque[WatchEvent] = deque()
         self._joiner = Joiner()
@@ -156,7 +158,7 @@ class Watch(AsyncIterator[WatchEvent]):
         """Waits for the next message; on a lost stream, for the moment to connect again."""
         try:
             if self._stream is None:
-                self._opened_with = self._credential()
+                self._opened_with, self._has_spoken = self._credential(), False
                 self._stream = self._connect(
                     "" if self._beginning else self._position, self._beginning
                 )
@@ -173,6 +175,7 @@ class Watch(AsyncIterator[WatchEvent]):
             await self._pause(Unavailable("the server ended the stream"))
             return
         self._attempt = 0
+        self._has_spoken = True
         self._accept(message)
 
     async def _recover(self, error: SmoothCoreError) -> None:
@@ -189,7 +192,11 @@ class Watch(AsyncIterator[WatchEvent]):
             raise error
 
     def _has_new_credential(self, error: SmoothCoreError) -> bool:
-        return isinstance(error, Unauthenticated) and self._credential() != self._opened_with
+        """Whether a credential that worked no more may have a successor: that of a session is
+        asked for when the stream is opened again."""
+        if not isinstance(error, Unauthenticated):
+            return False
+        return self._has_spoken or self._credential() != self._opened_with
 
     async def _pause(self, error: SmoothCoreError) -> None:
         delay = self._backoff.delay(self._attempt, error.retry_after)

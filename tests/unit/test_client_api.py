@@ -10,6 +10,7 @@ import smoothcore_client
 
 PUBLIC = """
     AsyncClient Client TLS Backoff InsecureTransportError
+    SessionStore SessionTokens
     Pager SyncPager Watch SyncWatch WatchEvent WatchEventKind Adoptable
     SmoothCoreError Aborted AlreadyExists DeadlineExceeded FailedPrecondition Internal
     InvalidArgument NotFound OutOfRange PermissionDenied ResourceExhausted TokenForeign

@@ -110,6 +110,7 @@ def global_options(
 
 
 app.command("login")(account.login)
+app.command("logout")(account.logout)
 app.command("whoami")(account.whoami)
 app.add_typer(machines.app, name="machines")
 app.add_typer(table.app, name="table")

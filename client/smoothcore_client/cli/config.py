@@ -1,13 +1,19 @@
-"""What `smooth login` remembers: one server and its key, readable by its owner only."""
+"""What `smooth login` remembers: one server and a credential, readable by its owner only."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import typer
+
+from smoothcore_client._session import SessionTokens
+from smoothcore_client.cli.file_lock import locked
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +21,12 @@ class Login:
     """A server and how to reach it."""
 
     server: str
-    key: str = ""
+    key: str = dataclasses.field(default="", repr=False)
     ca: str = ""
     tls: bool = False
     insecure: bool = False
+    session: SessionTokens | None = None
+    """Of a user, where there is no key."""
 
 
 def config_path() -> Path:
@@ -31,8 +39,9 @@ def load_login() -> Login | None:
     """What was stored; None when there is nothing, or nothing that can be read."""
     try:
         stored = json.loads(config_path().read_text(encoding="utf-8"))
-        return Login(**stored)
-    except (FileNotFoundError, ValueError, TypeError):
+        session = stored.pop("session", None)
+        return Login(**stored, session=SessionTokens(**session) if session else None)
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
         return None
 
 
@@ -47,3 +56,30 @@ def save_login(login: Login) -> Path:
         json.dump(asdict(login), file, indent=2)
     draft.replace(path)
     return path
+
+
+class StoredSession:
+    """Keeps the session of a login in the file, for all commands that run: a `SessionStore`."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+
+    def load(self) -> SessionTokens | None:
+        """The tokens as they are stored now; another command may have renewed them."""
+        stored = load_login()
+        if stored is None or stored.server != self._login.server:
+            return self._login.session
+        return stored.session
+
+    def save(self, tokens: SessionTokens | None) -> None:
+        """Store these for the next command."""
+        self._login = dataclasses.replace(self._login, session=tokens)
+        save_login(self._login)
+
+    @asynccontextmanager
+    async def lock(self) -> AsyncIterator[None]:
+        """Keeps other commands from renewing meanwhile."""
+        path = config_path()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        async with locked(path.with_suffix(".lock")):
+            yield

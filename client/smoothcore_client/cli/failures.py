@@ -12,9 +12,9 @@ from smoothcore_client.cli.session import CommandError
 from smoothcore_client.cli.wording import clean
 
 _HINT_BY_REASON = {
-    "CREDENTIAL_MISSING": "log in with: smooth login --server HOST:PORT --key sk_..., "
-    "or set SMOOTH_API_KEY",
-    "CREDENTIAL_INVALID": "ask an administrator for a key, then: smooth login --key sk_...",
+    "CREDENTIAL_MISSING": "log in with: smooth login --server HOST:PORT (as a user, or "
+    "with --key sk_...), or set SMOOTH_API_KEY",
+    "CREDENTIAL_INVALID": "log in again with: smooth login (as a user, or with --key sk_...)",
     "PERMISSION_DENIED": "see what your key may do with: smooth whoami",
     "ETAG_MISMATCH": "read it again, and repeat the command if it is still right",
     "NO_ACTIVE_JOB": "activate one with: smooth jobs create MACHINE PROGRAM.nc --activate",
@@ -24,6 +24,7 @@ _HINT_BY_REASON = {
 }
 
 _HINT_BY_CODE = {
+    grpc.StatusCode.UNAUTHENTICATED: "log in again with: smooth login",
     grpc.StatusCode.UNAVAILABLE: "is the server running there? Start one with smoothd serve, or "
     "name another with --server",
     grpc.StatusCode.DEADLINE_EXCEEDED: "wait longer with --timeout SECONDS",

@@ -14,7 +14,8 @@ import typer
 from smoothcore_client._channel import TLS
 from smoothcore_client._client import AsyncClient
 from smoothcore_client._connection import DEFAULT_TARGET
-from smoothcore_client.cli.config import Login, load_login
+from smoothcore_client._session import SessionStore
+from smoothcore_client.cli.config import Login, StoredSession, load_login
 from smoothcore_client.cli.output import Output
 
 OK, NOT_GOOD, ERROR, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -44,17 +45,19 @@ class Settings:
     def login(self) -> Login:
         """The options, completed by what `smooth login` has stored.
 
-        The stored key goes to the server it was stored for and to no other.
+        What is stored goes to the server it was stored for and to no other.
         """
         stored = load_login()
         server = self.server or (stored.server if stored else DEFAULT_TARGET)
         known = stored if stored and stored.server == server else Login(server)
+        key = self._key()
         return Login(
             server=server,
-            key=self._key() or known.key,
+            key=key or known.key,
             ca=str(self.ca or known.ca),
             tls=self.tls or known.tls,
             insecure=self.insecure or known.insecure,
+            session=None if key else known.session,
         )
 
     def _key(self) -> str:
@@ -75,7 +78,9 @@ Work = Callable[[Session], Awaitable[int | None]]
 """The work of a command: returns its exit code; None is OK."""
 
 
-def open_client(login: Login, timeout: float) -> AsyncClient:
+def open_client(
+    login: Login, timeout: float, session_store: SessionStore | None = None
+) -> AsyncClient:
     """A client for a login."""
     tls: TLS | None = TLS(ca=login.ca or None) if login.tls or login.ca else None
     return AsyncClient(
@@ -84,6 +89,7 @@ def open_client(login: Login, timeout: float) -> AsyncClient:
         tls=tls,
         insecure=login.insecure,
         deadline=timeout,
+        session_store=session_store,
     )
 
 
@@ -92,7 +98,9 @@ def run(ctx: typer.Context, work: Work) -> None:
     settings: Settings = ctx.obj
 
     async def session() -> int | None:
-        async with open_client(settings.login(), settings.timeout) as client:
+        login = settings.login()
+        store = StoredSession(login) if login.session else None
+        async with open_client(login, settings.timeout, store) as client:
             return await work(Session(client, Output(json=settings.json)))
 
     try:

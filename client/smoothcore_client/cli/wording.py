@@ -30,9 +30,10 @@ def length(value: Length) -> str:
     return f"{number} {enum_word(LengthUnit, value.unit)}"
 
 
-def moment(value: Timestamp) -> str:
+def moment(value: Timestamp | datetime) -> str:
     """``2026-03-01 14:03:22``, in the time zone of this computer."""
-    return value.ToDatetime(UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    found = value.ToDatetime(UTC) if isinstance(value, Timestamp) else value
+    return found.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def clock(value: Timestamp) -> str:
