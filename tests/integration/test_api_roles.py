@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 
 import grpc
@@ -216,6 +217,21 @@ async def test_what_a_role_allows_changes_for_its_holders_within_a_second(
     assert list((await who(holder)).permissions) == ["jobs.read"]
 
 
+async def received(server: SmoothServer, messages: int) -> None:
+    """Wait until uploads have brought so many messages."""
+    labels = {
+        "grpc_type": "client_stream",
+        "grpc_service": "smoothcore.v1.ProgramService",
+        "grpc_method": "UploadProgram",
+    }
+    registry = server.application.registry
+    async with asyncio.timeout(20):
+        for _ in itertools.count():
+            if registry.get_sample_value("grpc_server_msg_received_total", labels) == messages:
+                return
+            await asyncio.sleep(0.01)
+
+
 async def test_an_upload_that_outlasts_the_rights_of_its_caller_stores_nothing(
     server_on_each: SmoothServer,
 ) -> None:
@@ -227,6 +243,7 @@ async def test_an_upload_that_outlasts_the_rights_of_its_caller_stores_nothing(
     for call in calls:
         await call.write(info)
         await call.write(chunks[0])
+    await received(server_on_each, 4)  # Both were let in.
     await update(admin, "planner", "programs.read")
     revoked = (await who(other)).principal
     await admin.identity.RevokeApiKey(identity_service_pb2.RevokeApiKeyRequest(name=revoked))
