@@ -42,9 +42,11 @@ from smoothcore_client._names import (
     program_name,
     program_pin_name,
     readiness_name,
+    role_name,
     tool_name,
     tool_set_name,
     tool_type_name,
+    user_name,
 )
 from smoothcore_client._paging import Pager
 from smoothcore_client._session import SessionStore, SessionTokens
@@ -96,9 +98,11 @@ __all__ = [
     "program_pin_name",
     "read_members",
     "readiness_name",
+    "role_name",
     "table_file",
     "table_format",
     "tool_name",
     "tool_set_name",
     "tool_type_name",
+    "user_name",
 ]

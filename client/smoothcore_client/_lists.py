@@ -10,7 +10,11 @@ from smoothcore.v1.binding_pb2 import Binding
 from smoothcore.v1.binding_service_pb2 import ListBindingsRequest
 from smoothcore.v1.change_service_pb2 import ListChangesRequest
 from smoothcore.v1.change_set_pb2 import ChangeSet, ResourceType
-from smoothcore.v1.identity_service_pb2 import ListApiKeysRequest
+from smoothcore.v1.identity_service_pb2 import (
+    ListApiKeysRequest,
+    ListRolesRequest,
+    ListUsersRequest,
+)
 from smoothcore.v1.job_pb2 import Job
 from smoothcore.v1.job_service_pb2 import ListJobsRequest
 from smoothcore.v1.machine_pb2 import Machine
@@ -18,12 +22,14 @@ from smoothcore.v1.machine_service_pb2 import ListMachinesRequest, ListToolTable
 from smoothcore.v1.program_pb2 import Program
 from smoothcore.v1.program_pin_pb2 import ProgramPin
 from smoothcore.v1.program_service_pb2 import ListProgramPinsRequest, ListProgramsRequest
+from smoothcore.v1.role_pb2 import Role
 from smoothcore.v1.tool_pb2 import Tool
 from smoothcore.v1.tool_service_pb2 import ListToolsRequest, ListToolTypesRequest
 from smoothcore.v1.tool_set_pb2 import ToolSet
 from smoothcore.v1.tool_set_service_pb2 import ListToolSetsRequest
 from smoothcore.v1.tool_table_entry_pb2 import ToolTableEntry
 from smoothcore.v1.tool_type_pb2 import ToolType
+from smoothcore.v1.user_pb2 import User
 from smoothcore_client._connection import Connection
 from smoothcore_client._enums import enum_number
 from smoothcore_client._files import Word
@@ -106,6 +112,16 @@ class Lists(Connection):
         """The API keys, oldest first, revoked ones included."""
         request = ListApiKeysRequest(page_size=page_size)
         return Pager(self.identity.ListApiKeys, request, lambda reply: reply.api_keys)
+
+    def list_roles(self, *, page_size: int = PAGE_SIZE) -> Pager[Role]:
+        """The roles: first the built-in ones, then those of the organization."""
+        request = ListRolesRequest(page_size=page_size)
+        return Pager(self.identity.ListRoles, request, lambda reply: reply.roles)
+
+    def list_users(self, *, filter: str = "", page_size: int = PAGE_SIZE) -> Pager[User]:
+        """The users, oldest first; with ``filter`` (AIP-160) those that fulfil it."""
+        request = ListUsersRequest(filter=filter, page_size=page_size)
+        return Pager(self.identity.ListUsers, request, lambda reply: reply.users)
 
     def list_changes(
         self,

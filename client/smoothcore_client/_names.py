@@ -36,6 +36,16 @@ def api_key_name(key: str) -> str:
     return _in_collection("apiKeys", key)
 
 
+def user_name(user: str) -> str:
+    """``0192…`` -> ``users/0192…``."""
+    return _in_collection("users", user)
+
+
+def role_name(role: str) -> str:
+    """``operator`` -> ``roles/operator``."""
+    return _in_collection("roles", role)
+
+
 def program_name(program: str) -> str:
     """``9f86d0…`` -> ``programs/9f86d0…``."""
     return _in_collection("programs", program)

@@ -226,6 +226,8 @@ class Client:
     list_program_pins = _paging(AsyncClient.list_program_pins)
     list_jobs = _paging(AsyncClient.list_jobs)
     list_api_keys = _paging(AsyncClient.list_api_keys)
+    list_roles = _paging(AsyncClient.list_roles)
+    list_users = _paging(AsyncClient.list_users)
     list_changes = _paging(AsyncClient.list_changes)
 
     def __enter__(self) -> Self:

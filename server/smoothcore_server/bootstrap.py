@@ -63,11 +63,13 @@ from smoothcore_server.app.session_authenticating import SessionAuthenticator
 from smoothcore_server.app.shared_rate_limits import SharedRateLimiter
 from smoothcore_server.app.signing_keys import SigningKeys
 from smoothcore_server.app.staleness import StalenessTimer
+from smoothcore_server.app.users import create_user, refuse_password
 from smoothcore_server.config import ConfigError, Settings
 from smoothcore_server.domain.organization import Organization
 from smoothcore_server.domain.principal import EVERYTHING, ApiKey
 from smoothcore_server.domain.rate import Rate
 from smoothcore_server.domain.session import SessionLifetimes
+from smoothcore_server.domain.user import Person, User
 from smoothcore_server.feed.tailer import Feed
 from smoothcore_server.feed.tokens import ResumeTokens
 from smoothcore_server.feed.wakeups.postgres import PostgresWakeups
@@ -179,6 +181,22 @@ class Database:
         )
         token: str = committed.value
         return token
+
+    async def create_user(
+        self, organization: str, user: User, person: Person, password: str
+    ) -> User:
+        """Make a user as the operator."""
+        refuse_password("password", password, person.email)
+        passwords = PasswordHasher()
+        password_hash = await passwords.hash(password)
+        await passwords.stop()
+        committed = await self.store.transact(
+            Author(organization, OPERATOR, method="smoothd.users.create"),
+            lambda tx: create_user(tx, user, person, password_hash, maker=None),
+            lambda made, _revision: made,
+        )
+        made: User = committed.value
+        return made
 
     async def rotate_signing_keys(self, *, revoke: bool) -> str:
         """Sign access tokens with another key from now on; gives its id."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from smoothcore_server import operator_commands
+from smoothcore_server import operator_commands, user_commands
 from smoothcore_server.bootstrap import DEFAULT_ORGANIZATION, Application, Database, FirstStart
 from smoothcore_server.cli_common import Config, DataDir, refuse_absent, run, with_database
 from smoothcore_server.config import PREFIX, ConfigError, Settings, load_settings
@@ -37,6 +37,7 @@ keys_app = typer.Typer(
     help="API keys, and the keys of the instance: for its operator.", no_args_is_help=True
 )
 app.add_typer(keys_app, name="keys")
+app.add_typer(user_commands.app, name="users")
 operator_commands.add_to(app)
 
 
@@ -165,6 +166,7 @@ def create_key(
     permission: Annotated[
         list[str] | None, typer.Option(help="What it may do; may be repeated. Default: everything.")
     ] = None,
+    role: Annotated[list[str] | None, typer.Option(help="A role; may be repeated.")] = None,
     machine: Annotated[
         list[str] | None, typer.Option(help="A machine it is bound to; may be repeated.")
     ] = None,
@@ -179,7 +181,8 @@ def create_key(
     key = ApiKey(
         id="",
         display_name=name,
-        permissions=frozenset(permission or [EVERYTHING]),
+        permissions=frozenset(permission or ([] if role else [EVERYTHING])),
+        roles=frozenset(role or []),
         machines=frozenset(machine or []),
         client=client,
     )

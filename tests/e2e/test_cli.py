@@ -323,6 +323,99 @@ async def test_a_key_may_do_what_it_was_made_for_until_it_is_revoked(shop: Shop)
     assert (await shop.run("machines", "list", SMOOTH_API_KEY=secret)).code == 2
 
 
+async def test_a_key_gets_a_role_and_may_what_the_role_may(shop: Shop) -> None:
+    await shop.with_machine()
+    made = await shop.done("keys", "create", "gw", "--role", "gateway", "--machine", "mill-1")
+    key = {"SMOOTH_API_KEY": made.out.strip()}
+    who = await shop.run("whoami", **key)
+    assert "gateway" in who.out
+    assert "tooltable.observe" in who.out
+    assert (await shop.run("table", "push", "mill-1", shop.table, **key)).code == 0
+    assert (await shop.run("tools", "list", **key)).code == 2
+    listed = await shop.done("roles", "list")
+    for role in ("admin", "engineer", "operator", "gateway", "auditor", "viewer"):
+        assert role in listed.out
+    await shop.done("roles", "create", "planner", "-p", "jobs.read", "--description", "plans")
+    await shop.done("roles", "set", "planner", "-p", "jobs.read", "-p", "jobs.write")
+    assert "jobs.write" in (await shop.done("roles", "show", "planner")).out
+    assert (await shop.run("roles", "set", "admin", "-p", "jobs.read")).code == 2
+    await shop.done("roles", "delete", "planner")
+    assert (await shop.run("roles", "show", "planner")).code == 2
+
+
+async def test_a_user_comes_and_goes_and_is_forgotten(shop: Shop, tmp_path: Path) -> None:
+    await shop.with_machine()
+    password = tmp_path / "password"
+    password.write_text("three blue tigers\n")
+    made = await shop.done(
+        *("users", "create", "Jo@example.com", "--role", "operator", "--name", "Jo Smith"),
+        *("--machine", "mill-1", "--password-file", password),
+    )
+    assert "three" not in made.out + made.err
+    (jo,) = (await shop.done("users", "list", "--json")).objects()
+    assert (jo["email"], jo["roles"]) == ("Jo@example.com", ["roles/operator"])
+    assert jo["passwordTime"]
+    for command, state in (("disable", "disabled"), ("enable", "may log in")):
+        await shop.done("users", command, "jo@EXAMPLE.com")
+        assert state in (await shop.done("users", "list")).out
+    await shop.done("users", "set", jo["name"], "--role", "viewer")
+    password.write_text("password1234")
+    easy = await shop.run("users", "set-password", "jo@example.com", "--password-file", password)
+    assert (easy.code, "new_password" in easy.err) == (2, True)
+    assert "password1234" not in easy.err
+    password.write_text("four green turtles")
+    await shop.done("users", "set-password", "jo@example.com", "--password-file", password)
+    unknown = await shop.run("users", "disable", "ann@example.com")
+    assert (unknown.code, "smooth users list" in unknown.err) == (2, True)
+    assert (await shop.run("users", "erase", "jo@example.com")).code != 0, "nobody said yes"
+    await shop.done("users", "erase", "jo@example.com", "--yes")
+    listed = await shop.done("users", "list")
+    assert "erased" in listed.out
+    assert "example.com" not in listed.out
+    await shop.done("users", "delete", jo["name"])
+    assert (await shop.done("users", "list", "--json")).objects() == []
+
+
+async def test_the_operator_makes_the_first_user(shop: Shop, server: Any, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("three blue tigers\n")
+    settings = server.application.settings
+    url = str(settings.url.render_as_string(hide_password=False))
+
+    async def smoothd(*arguments: Any) -> Done:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "smoothcore_server", *map(str, arguments)),
+            *("--data-dir", str(settings.data_dir)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "SMOOTHD_DATABASE_URL": url},
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+        return Done(process.returncode or 0, out.decode(), err.decode())
+
+    create = ("users", "create", "--password-file", password, "--email")
+    made = await smoothd(*create, "boss@example.com", "--name", "Boss")
+    assert made.code == 0, made.err
+    assert made.out.startswith("users/")
+    (boss,) = (await shop.done("users", "list", "--json")).objects()
+    assert (boss["name"], boss["roles"]) == (made.out.strip(), ["roles/admin"])
+    assert (boss["email"], boss["displayName"]) == ("boss@example.com", "Boss")
+    again = await smoothd(*create, "BOSS@example.com")
+    assert (again.code, "another user" in again.err) == (2, True)
+    for wrong in (["no-address"], ["a@b.de", "--role", "none"], ["a@b.de", "--organization", "x"]):
+        refused = await smoothd(*create, *wrong)
+        assert (refused.code, len(refused.err.splitlines())) == (2, 1), refused.err
+    password.write_text("password1234")
+    easy = await smoothd(*create, "ann@example.com")
+    assert (easy.code, "guessed first" in easy.err) == (2, True)
+    unasked = await smoothd("users", "create", "--email", "ann@example.com")
+    assert unasked.code != 0, "nobody is there to be asked"
+    assert len((await shop.done("users", "list", "--json")).objects()) == 1
+    key = await smoothd("keys", "create", "screen", "--role", "viewer")
+    assert "viewer" in (await shop.run("whoami", SMOOTH_API_KEY=key.out.strip())).out
+
+
 async def test_nobody_gets_in_without_a_key(shop: Shop) -> None:
     done = await shop.run("machines", "list", SMOOTH_API_KEY="")
     assert done.code == 2

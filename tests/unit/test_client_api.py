@@ -17,7 +17,7 @@ PUBLIC = """
     TokenTooOld Unauthenticated Unavailable Unimplemented FieldViolation error_from_rpc
     inline_table table_file table_format find_adoptable read_members
     api_key_name entry_name job_name machine_name program_name program_pin_name
-    readiness_name tool_name tool_set_name tool_type_name
+    readiness_name role_name tool_name tool_set_name tool_type_name user_name
 """
 
 ALLOWED = {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from smoothcore.v1.change_set_pb2 import ChangeSet
-from smoothcore.v1.identity_service_pb2 import GetApiKeyRequest
+from smoothcore.v1.identity_service_pb2 import GetApiKeyRequest, GetUserRequest
 from smoothcore_client._client import AsyncClient
 from smoothcore_client._errors import SmoothCoreError
 
 
 class Actors:
-    """Names of actors; each key is read once, and only where the credential may read keys."""
+    """Names of actors; each is read once, and only where the credential may read keys or users."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
@@ -26,10 +26,14 @@ class Actors:
         return self._names[actor]
 
     async def _read(self, actor: str) -> str:
-        if not actor.startswith("apiKeys/"):
-            return actor
+        identity = self._client.identity
         try:
-            key = await self._client.identity.GetApiKey(GetApiKeyRequest(name=actor))
+            if actor.startswith("apiKeys/"):
+                key = await identity.GetApiKey(GetApiKeyRequest(name=actor))
+                return key.display_name or actor
+            if actor.startswith("users/"):
+                user = await identity.GetUser(GetUserRequest(name=actor))
+                return user.display_name or user.email or actor
         except SmoothCoreError:
-            return actor
-        return key.display_name or actor
+            pass
+        return actor

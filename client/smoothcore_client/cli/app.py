@@ -17,10 +17,12 @@ from smoothcore_client.cli import (
     machines,
     pins,
     programs,
+    roles,
     sets,
     table,
     tool_types,
     tools,
+    users,
     verify,
 )
 from smoothcore_client.cli.session import Settings
@@ -132,4 +134,6 @@ app.command("why")(verify.why)
 app.command("watch")(changes.watch)
 app.command("changes")(changes.list_changes)
 app.add_typer(keys.app, name="keys")
+app.add_typer(users.app, name="users")
+app.add_typer(roles.app, name="roles")
 app.add_typer(audit.app, name="audit")

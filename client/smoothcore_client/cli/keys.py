@@ -9,7 +9,7 @@ import typer
 
 from smoothcore.v1.api_key_pb2 import ApiKey
 from smoothcore.v1.identity_service_pb2 import CreateApiKeyRequest, RevokeApiKeyRequest
-from smoothcore_client._names import api_key_name, last_id, machine_name
+from smoothcore_client._names import api_key_name, last_id, machine_name, role_name
 from smoothcore_client.cli import wording
 from smoothcore_client.cli.output import Cell, Styled, note
 from smoothcore_client.cli.session import Session, run
@@ -23,9 +23,13 @@ def create(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="Name for people, e.g. 'gate of mill-1'.")],
     permissions: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--permission", "-p", help="What it may do, e.g. tools.read; repeatable."),
-    ],
+    ] = None,
+    roles: Annotated[
+        list[str] | None,
+        typer.Option("--role", "-r", help="A role, e.g. gateway (smooth roles list); repeatable."),
+    ] = None,
     machines: Annotated[
         list[str] | None,
         typer.Option("--machine", "-m", help="Bind it to this machine; repeatable."),
@@ -35,13 +39,16 @@ def create(
         timedelta | None, duration_option("--expires", "How long it works, e.g. 90d.")
     ] = None,
 ) -> None:
-    """Make an API key. Its secret is printed on stdout, now and never again.
+    """Make an API key that has permissions, roles, or both.
+
+    Its secret is printed on stdout, now and never again.
 
     Exit codes: 0 made; 2 error.
     """
     key = ApiKey(
         display_name=name,
-        permissions=permissions,
+        permissions=permissions or (),
+        roles=[role_name(role) for role in roles or ()],
         machines=[machine_name(machine) for machine in machines or ()],
         client=client,
     )
@@ -107,7 +114,7 @@ def key_row(key: ApiKey) -> tuple[Cell, ...]:
     return (
         last_id(key.name),
         key.display_name,
-        " ".join(key.permissions),
+        " ".join([*map(last_id, key.roles), *key.permissions]),
         " ".join(last_id(machine) for machine in key.machines) or "all",
         key.client,
         _state(key),

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from smoothcore_server.domain.resource import Meta
+
+_EMAIL = re.compile(r"[^\s@]+@[^\s@.]+(?:\.[^\s@.]+)*")
+
+
+def is_email(text: str) -> bool:
+    """Whether a text looks like an e-mail address; whether mail arrives there nobody can tell."""
+    return _EMAIL.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
