@@ -3,7 +3,6 @@ what is committed behind the loss is not sent."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,26 +12,16 @@ import pytest
 
 from smoothcore.v1 import change_service_pb2, identity_service_pb2, role_pb2, user_pb2
 from smoothcore.v1.change_set_pb2 import RESOURCE_TYPE_TOOL
-from smoothcore_server.api.watch import Source, Watch, WatchSettings
-from smoothcore_server.api.watch_messages import WatchMessages
-from smoothcore_server.app.users import principal_of_user
-from smoothcore_server.app.visibility import view_for
-from smoothcore_server.domain.errors import (
-    PermissionDeniedError,
-    SmoothCoreError,
-    UnauthenticatedError,
-)
-from smoothcore_server.domain.principal import Principal
-from smoothcore_server.feed.tokens import ResumeTokens
-from tests.feed.conftest import PROGRESS_S, Follow
-from tests.feed.following import reason
+from tests.feed.conftest import Follow
+from tests.feed.following import Follower, reason
 from tests.feed.test_other_processes import serve
 from tests.feed.writing import create_machine, create_tool
-from tests.support import requests
+from tests.support import logins, requests
 from tests.support.postgres import PostgresServer
 from tests.support.smooth import Caller, SmoothServer
 
 DENIED = ("PERMISSION_DENIED", "PERMISSION_DENIED")
+ENDED = ("UNAUTHENTICATED", "CREDENTIAL_INVALID")
 
 
 async def set_role(caller: Caller, role_id: str, *permissions: str) -> int:
@@ -108,7 +97,7 @@ async def test_a_watch_on_another_replica_ends_within_a_second_of_the_end_of_its
     await create_tool(admin, "behind")
     error = await follower.failure()
     assert time.monotonic() - begun < 1
-    assert reason(error) == ("UNAUTHENTICATED", "CREDENTIAL_INVALID")
+    assert reason(error) == ENDED
     assert follower.names == []
 
 
@@ -150,74 +139,14 @@ async def test_a_watch_cannot_be_opened_with_a_role_that_lost_its_type_a_moment_
 # Users
 
 
-class UserWatch:
-    """A watch of a user, as one with a session opens it."""
-
-    def __init__(self, server: SmoothServer) -> None:
-        self._application = server.application
-        self.messages: list[change_service_pb2.WatchChangesResponse] = []
-        self._opened = asyncio.Event()
-
-    async def open(self, user_id: str) -> UserWatch:
-        application = self._application
-        tokens = ResumeTokens(application.database.keys.resume_token, "timeline")
-        source = Source(
-            application.store,
-            application.feed,
-            tokens,
-            WatchMessages(tokens, 1_000_000),
-            WatchSettings(progress_interval_s=PROGRESS_S),
-        )
-        principal = await self._principal(user_id)
-        watch = Watch(source, principal, view_for(principal, (), ""), self._write)
-        self._task = asyncio.create_task(watch.run(""))
-        await asyncio.wait(
-            [self._task, asyncio.create_task(self._opened.wait())],
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        return self
-
-    async def _principal(self, user_id: str) -> Principal:
-        return await self._application.store.read(
-            "default",
-            lambda reader: principal_of_user(reader, reader.users.get(user_id), "sessions/s", None),
-        )
-
-    async def _write(self, raw: bytes) -> None:
-        self.messages.append(change_service_pb2.WatchChangesResponse.FromString(raw))
-        self._opened.set()
-
-    @property
-    def names(self) -> list[str]:
-        sets = [each for message in self.messages for each in message.changes.change_sets]
-        return [change.name for each in sets for change in each.changes]
-
-    async def until(self, name: str) -> None:
-        async with asyncio.timeout(20):
-            while name not in self.names:
-                assert not self._task.done()
-                await asyncio.sleep(0.01)
-
-    async def end(self) -> SmoothCoreError:
-        async with asyncio.timeout(20):
-            with pytest.raises(SmoothCoreError) as ended:
-                await self._task
-        return ended.value
-
-    async def cut(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-
 @pytest.fixture
-async def jo(server_on_each: SmoothServer) -> AsyncIterator[UserWatch]:
-    """Jo, a planner, is watching."""
+async def jo(server_on_each: SmoothServer, follow: Follow) -> Follower:
+    """Jo, a planner, has logged in and is watching."""
     admin = server_on_each.caller()
     await make_role(admin, "planner", "tools.read", "machines.read")
-    await admin.identity.CreateUser(requests.create_user("jo", "planner"))
-    watch = await UserWatch(server_on_each).open("jo")
-    yield watch
-    await watch.cut()
+    await logins.add_user(admin, "jo", "planner")
+    session = await server_on_each.caller("").auth.Login(logins.login("jo"))
+    return await follow(server_on_each.caller(session.access_token))
 
 
 async def update(server: SmoothServer, **fields: Any) -> None:
@@ -226,56 +155,52 @@ async def update(server: SmoothServer, **fields: Any) -> None:
 
 
 async def test_the_watch_of_a_user_ends_when_they_are_disabled(
-    server_on_each: SmoothServer, jo: UserWatch
+    server_on_each: SmoothServer, jo: Follower
 ) -> None:
     await update(server_on_each, disabled=True)
     await create_tool(server_on_each.caller(), "behind")
-    assert isinstance(await jo.end(), UnauthenticatedError)
+    assert reason(await jo.failure()) == ENDED
     assert jo.names == []
 
 
 async def test_the_watch_of_a_user_ends_when_they_are_deleted(
-    server_on_each: SmoothServer, jo: UserWatch
+    server_on_each: SmoothServer, jo: Follower
 ) -> None:
     request = identity_service_pb2.DeleteUserRequest(name="users/jo")
     await server_on_each.caller().identity.DeleteUser(request)
-    assert isinstance(await jo.end(), UnauthenticatedError)
+    assert reason(await jo.failure()) == ENDED
 
 
 async def test_the_watch_of_a_user_ends_when_they_are_bound_to_machines(
-    server_on_each: SmoothServer, jo: UserWatch
+    server_on_each: SmoothServer, jo: Follower
 ) -> None:
-    await create_machine(server_on_each.caller(), "m1")
-    await jo.until("machines/m1")
+    await jo.until(await create_machine(server_on_each.caller(), "m1"))
     await update(server_on_each, machines=["machines/m1"])
     await create_machine(server_on_each.caller(), "m2")
-    ended = await jo.end()
-    assert isinstance(ended, PermissionDeniedError)
-    assert "machines" in ended.message
+    error = await jo.failure()
+    assert (reason(error), "machines" in str(error.details())) == (DENIED, True)
     assert jo.names == ["machines/m1"]
 
 
 async def test_the_watch_of_a_user_follows_the_roles_they_have_now(
-    server_on_each: SmoothServer, jo: UserWatch
+    server_on_each: SmoothServer, jo: Follower
 ) -> None:
     """First other roles that allow the same, then less in one of those."""
     admin = server_on_each.caller()
     await make_role(admin, "newer", "tools.read", "machines.read")
     await update(server_on_each, roles=["roles/newer"])
     await set_role(admin, "planner", "jobs.read")  # Theirs no more.
-    await create_tool(admin, "t1")
-    await jo.until("tools/t1")
+    await jo.until(await create_tool(admin, "t1"))
     await set_role(admin, "newer", "tools.read")
     await create_tool(admin, "behind")
-    ended = await jo.end()
-    assert isinstance(ended, PermissionDeniedError)
-    assert ended.metadata["permission"] == "machines.read"
+    error = await jo.failure()
+    assert (reason(error), "machines.read" in str(error.details())) == (DENIED, True)
     assert jo.names == ["tools/t1"]
 
 
 async def test_the_watch_of_a_user_goes_on_when_they_are_renamed(
-    server_on_each: SmoothServer, jo: UserWatch
+    server_on_each: SmoothServer, jo: Follower
 ) -> None:
     await update(server_on_each, display_name="Jo the Second")
-    await create_tool(server_on_each.caller(), "t1")
-    await jo.until("tools/t1")
+    await jo.until(await create_tool(server_on_each.caller(), "t1"))
+    assert jo.names == ["tools/t1"]
