@@ -52,6 +52,8 @@ from smoothcore_server.app.authenticating import Authenticator
 from smoothcore_server.app.compaction import CompactionTimer, Compactor
 from smoothcore_server.app.credentials import Credentials
 from smoothcore_server.app.ended_sessions import EndedSessions
+from smoothcore_server.app.external_tokens import ExternalAuthenticator, ExternalIssuer
+from smoothcore_server.app.jwk_set import JwkSet, JwkSetError, is_url
 from smoothcore_server.app.lockout import InProcessLockout
 from smoothcore_server.app.login import Logins
 from smoothcore_server.app.organizations import Suspensions
@@ -303,6 +305,7 @@ class Application:
         # Before the first start makes a key that would never be shown.
         serving = server_settings(self.settings, reuse_port=self._shares_port)
         check_serving(serving, self.settings.metrics_listen)
+        issuer_keys = await _issuer_keys(self.settings)
         self.database = Database(self.settings)
         self.store = self.database.store
         self.first_start = await self.database.prepare()
@@ -326,6 +329,7 @@ class Application:
                 Credentials(
                     Authenticator(self.store, self.database.keys.api_key),
                     SessionAuthenticator(self.store, self.access_tokens),
+                    _external(self.settings, self.store, issuer_keys),
                 )
             ),
             registry=self.registry,
@@ -611,6 +615,40 @@ def database_file_exists(settings: Settings) -> bool:
 
 def _admin_key() -> ApiKey:
     return ApiKey(id="", display_name="admin", permissions=frozenset({EVERYTHING}))
+
+
+async def _issuer_keys(settings: Settings) -> JwkSet | None:
+    """The keys of the external issuer, if one is configured. Raises ConfigError."""
+    if not settings.oidc_jwks:
+        return None
+    try:
+        keys = JwkSet(settings.oidc_jwks)
+    except JwkSetError as error:
+        raise ConfigError(f"oidc_jwks: {error}") from None
+    try:
+        await keys.load()
+    except JwkSetError as error:
+        if not is_url(settings.oidc_jwks):
+            raise ConfigError(f"oidc_jwks: {error}") from None
+        # The issuer may be down, or start later; its keys are asked for when they are needed.
+        log.warning("keys of the issuer cannot be read", reason=str(error))
+    return keys
+
+
+def _external(
+    settings: Settings, store: Store, keys: JwkSet | None
+) -> ExternalAuthenticator | None:
+    """Who recognizes tokens of the external issuer, if one is configured."""
+    if keys is None:
+        return None
+    issuer = ExternalIssuer(
+        issuer=settings.oidc_issuer,
+        audience=settings.oidc_audience,
+        organization=settings.oidc_organization,
+        role_claim=settings.oidc_role_claim,
+        role_map=settings.oidc_role_map,
+    )
+    return ExternalAuthenticator(store, keys, issuer)
 
 
 def _tracer(settings: Settings) -> Tracer | None:

@@ -145,6 +145,29 @@ class Settings(BaseSettings):
         description="How long an access token of a login works; clients get new ones by "
         "themselves.",
     )
+    oidc_issuer: str = Field(
+        "",
+        description="Accept tokens of this OpenID Connect issuer (claim iss); empty for none.",
+    )
+    oidc_audience: str = Field(
+        "",
+        description="What the claim aud of its tokens must hold: this server, by its name there.",
+    )
+    oidc_jwks: str = Field(
+        "",
+        description="Where its keys are: a JWKS file, or an https URL. RS256, ES256 and EdDSA.",
+    )
+    oidc_organization: str = Field(
+        "default", description="The organization that its users belong to."
+    )
+    oidc_role_claim: str = Field(
+        "roles", description="The claim that lists their roles; a path such as realm_access.roles."
+    )
+    oidc_role_map: dict[str, str] = Field(
+        {},
+        description="From a value of that claim to a role of ours, as JSON: "
+        '{"shop-engineers": "engineer"}. Other values give no right.',
+    )
     session_lifetime_s: float = Field(
         12 * 3600.0,
         ge=60,
@@ -210,6 +233,8 @@ class Settings(BaseSettings):
             raise ValueError("tls_certificate and tls_key go together")
         if self.tls_client_ca is not None and self.tls_certificate is None:
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        if len({bool(self.oidc_issuer), bool(self.oidc_audience), bool(self.oidc_jwks)}) > 1:
+            raise ValueError("oidc_issuer, oidc_audience and oidc_jwks go together")
         if self.default_deadline_s > self.max_deadline_s:
             raise ValueError("default_deadline_s is longer than max_deadline_s")
         if self.feed_horizon and self.history and self.history < self.feed_horizon:

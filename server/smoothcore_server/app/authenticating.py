@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hmac
 import time
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from smoothcore_server.app.api_keys import (
     refuse_ended,
     secret_hash,
 )
+from smoothcore_server.app.roles import permissions_of
 from smoothcore_server.app.sessions import principal_of_session, session_of
 from smoothcore_server.domain.errors import UnauthenticatedError
 from smoothcore_server.domain.granting import denied
@@ -26,6 +28,8 @@ from smoothcore_server.store.transaction import Reader
 CACHE_S = 0.5
 """A revoked key, or one whose role changed, is known as such within a second on every replica."""
 MAX_CACHED = 10_000
+EXTERNAL = "externalTokens/"
+"""How the credential of somebody begins who is known to an external issuer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,8 @@ def principal_now(reader: Reader, principal: Principal) -> Principal:
 
     Raises UnauthenticatedError when its key or its user works no more.
     """
+    if principal.credential.startswith(EXTERNAL):
+        return external_now(reader, principal)
     collection, _, key_id = principal.name.partition("/")
     if collection == "users":
         assert principal.expire_time is not None, "an access token has an end"
@@ -109,3 +115,9 @@ def principal_now(reader: Reader, principal: Principal) -> Principal:
     if key is None:
         raise invalid_credential("the API key is not known")
     return principal_of_key(reader, key)
+
+
+def external_now(reader: Reader, principal: Principal) -> Principal:
+    """Somebody from outside with what their roles allow now."""
+    permissions = permissions_of(reader, principal.roles)
+    return dataclasses.replace(principal, permissions=permissions)

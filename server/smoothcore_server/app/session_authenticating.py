@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from smoothcore_server.app.access_token import AccessClaims, AccessTokens
 from smoothcore_server.app.authenticating import CACHE_S, MAX_CACHED
 from smoothcore_server.app.json_web_token import TokenError
-from smoothcore_server.app.sessions import principal_of_session, session_over
-from smoothcore_server.domain.errors import ErrorReason, UnauthenticatedError
+from smoothcore_server.app.sessions import invalid_token, principal_of_session, session_over
+from smoothcore_server.domain.errors import UnauthenticatedError
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Reader
@@ -39,7 +39,7 @@ class SessionAuthenticator:
         try:
             claims = await self._tokens.verify(token)
         except TokenError:
-            raise _invalid_token() from None
+            raise invalid_token() from None
         known = self._cache.get(claims)
         if known is None or known.until <= time.monotonic():
             known = await self._look_up(claims)
@@ -64,12 +64,3 @@ class SessionAuthenticator:
         if len(self._cache) > MAX_CACHED:
             self._cache.popitem(last=False)
         return known
-
-
-def _invalid_token() -> UnauthenticatedError:
-    """Says nothing of why: whoever forges tokens would learn from it."""
-    return UnauthenticatedError(
-        ErrorReason.CREDENTIAL_INVALID,
-        "the access token is wrong or has expired; get another with RefreshToken, or log in again "
-        "(smooth login)",
-    )

@@ -144,3 +144,12 @@ def session_over() -> UnauthenticatedError:
     return UnauthenticatedError(
         ErrorReason.CREDENTIAL_INVALID, "the session is over; log in again (smooth login)"
     )
+
+
+def invalid_token() -> UnauthenticatedError:
+    """Says nothing of why: whoever forges tokens would learn from it."""
+    return UnauthenticatedError(
+        ErrorReason.CREDENTIAL_INVALID,
+        "the access token is wrong or has expired; get another with RefreshToken, or log in again "
+        "(smooth login)",
+    )

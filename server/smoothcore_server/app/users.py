@@ -21,7 +21,7 @@ from smoothcore_server.domain.granting import denied, refuse_stronger
 from smoothcore_server.domain.password import why_refused
 from smoothcore_server.domain.principal import Principal, Reach
 from smoothcore_server.domain.role import ADMIN
-from smoothcore_server.domain.user import Person, User
+from smoothcore_server.domain.user import EXTERNAL_PREFIX, Person, User
 from smoothcore_server.store.repository import check_etag
 from smoothcore_server.store.transaction import Reader, Transaction, new_id
 
@@ -58,6 +58,8 @@ def create_user(
         # First: whether a machine exists is nothing for a caller that is bound to others.
         refuse_stronger(reach_of(tx, wanted), maker)
     _check(tx, wanted)
+    if wanted.id.startswith(EXTERNAL_PREFIX):
+        raise invalid_field("user_id", f"{EXTERNAL_PREFIX}… is kept for users of another issuer")
     _refuse_taken(tx, person, "")
     wanted = dataclasses.replace(
         wanted, id=wanted.id or new_id(), password_time=tx.now if password_hash else None

@@ -8,6 +8,8 @@ from datetime import datetime
 
 from smoothcore_server.domain.resource import Meta
 
+EXTERNAL_PREFIX = "oidc-"
+"""How the ids of people begin whom an external issuer knows; none of ours has such an id."""
 _EMAIL = re.compile(r"[^\s@]+@[^\s@.]+(?:\.[^\s@.]+)*")
 
 
