@@ -44,7 +44,7 @@ from smoothcore_server.api.tool_service import ToolApi
 from smoothcore_server.api.tool_set_service import ToolSetApi
 from smoothcore_server.api.verification_service import VerificationApi
 from smoothcore_server.api.watch import WatchSettings
-from smoothcore_server.app import organizations, readiness, signing_keys
+from smoothcore_server.app import organizations, quotas, readiness, signing_keys
 from smoothcore_server.app.access_token import AccessTokens
 from smoothcore_server.app.api_keys import create_api_key
 from smoothcore_server.app.audit import Auditor
@@ -54,14 +54,15 @@ from smoothcore_server.app.credentials import Credentials
 from smoothcore_server.app.ended_sessions import EndedSessions
 from smoothcore_server.app.external_tokens import ExternalAuthenticator, ExternalIssuer
 from smoothcore_server.app.jwk_set import JwkSet, JwkSetError, is_url
-from smoothcore_server.app.lockout import InProcessLockout
+from smoothcore_server.app.lockout import InProcessLockout, Lockout
 from smoothcore_server.app.login import Logins
-from smoothcore_server.app.organizations import Suspensions
+from smoothcore_server.app.organizations import Terms
 from smoothcore_server.app.passwords import PasswordHasher
 from smoothcore_server.app.rate_limits import LocalRateLimiter, RateLimiter
 from smoothcore_server.app.redis_scripts import RedisScripts
 from smoothcore_server.app.security_events import SecurityEvents
 from smoothcore_server.app.session_authenticating import SessionAuthenticator
+from smoothcore_server.app.shared_lockout import SharedLockout
 from smoothcore_server.app.shared_rate_limits import SharedRateLimiter
 from smoothcore_server.app.signing_keys import SigningKeys
 from smoothcore_server.app.staleness import StalenessTimer
@@ -134,7 +135,7 @@ class Database:
             _engine(settings),
             chain_key=self.keys.chain,
             encode=encode_image,
-            before_commit=readiness.refresh,
+            before_commit=_before_commit,
         )
 
     async def prepare(self) -> FirstStart | None:
@@ -314,7 +315,7 @@ class Application:
         assert timeline is not None, "prepare() has made it"
         self.feed = Feed(self.store, _wakeups(self.settings, timeline))
         await self.feed.start()
-        self.suspensions = Suspensions(self.store)
+        self.terms = Terms(self.store)
         lifetime = timedelta(seconds=self.settings.access_token_lifetime_s)
         self.ended_sessions = EndedSessions(self.store)
         self.signing_keys = SigningKeys(self.store, self.database.envelope)
@@ -322,20 +323,20 @@ class Application:
         self.security_events = SecurityEvents(
             self.store, timedelta(days=self.settings.security_events_days)
         )
+        limiter, self.lockout = self._shared_counts(timeline)
         self.server = GrpcServer(
             serving,
             self._services(self.database.keys, timeline),
-            authenticate=self.suspensions.guarding(
-                Credentials(
-                    Authenticator(self.store, self.database.keys.api_key),
-                    SessionAuthenticator(self.store, self.access_tokens),
-                    _external(self.settings, self.store, issuer_keys),
-                )
+            authenticate=Credentials(
+                Authenticator(self.store, self.database.keys.api_key),
+                SessionAuthenticator(self.store, self.access_tokens),
+                _external(self.settings, self.store, issuer_keys),
             ),
+            terms=self.terms.of,
             registry=self.registry,
             drain=self.drain,
             tracer=_tracer(self.settings),
-            limiter=self._limiter(timeline),
+            limiter=limiter,
             note=self.security_events.note,
         )
         self.addresses = await self.server.start()
@@ -368,14 +369,14 @@ class Application:
         await self.drain.signalled.wait()
         await self.stop()
 
-    def _limiter(self, timeline: str) -> RateLimiter:
-        """Over all servers that share a Redis, or in this process."""
+    def _shared_counts(self, timeline: str) -> tuple[RateLimiter, Lockout]:
+        """What counts callers: over all servers that share a Redis, or in this process."""
         if self.settings.redis_url is None:
-            return LocalRateLimiter()
+            return LocalRateLimiter(), InProcessLockout()
         url = self.settings.redis_url.get_secret_value()
         scripts = RedisScripts(url, f"smoothcore:{timeline}:")
         self.drain.on_stopped("redis", scripts.close)
-        return SharedRateLimiter(scripts)
+        return SharedRateLimiter(scripts), SharedLockout(scripts)
 
     def _services(self, keys: Keys, timeline: str) -> list[Service]:
         pages = PageTokens(keys.page_token)
@@ -457,9 +458,7 @@ class Application:
     def _login_sources(self, keys: Keys) -> LoginSources:
         return LoginSources(
             store=self.store,
-            logins=Logins(
-                self.store, self.passwords, InProcessLockout(), self.security_events.note
-            ),
+            logins=Logins(self.store, self.passwords, self.lockout, self.security_events.note),
             tokens=self.access_tokens,
             signing_keys=self.signing_keys,
             hashing_key=keys.refresh_token,
@@ -468,7 +467,7 @@ class Application:
                 idle=timedelta(seconds=self.settings.session_idle_s),
             ),
             note=self.security_events.note,
-            check_organization=self.suspensions.check,
+            check_organization=self.terms.check,
         )
 
     async def _watch_health(self) -> None:
@@ -498,6 +497,12 @@ class Application:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.metrics is not None:
             await asyncio.to_thread(self.metrics.stop)
+
+
+def _before_commit(tx: Transaction) -> None:
+    """What each transaction does at its end: judge what it has touched, and count it."""
+    readiness.refresh(tx)
+    quotas.check(tx)
 
 
 def _service(add: object, servicer: object) -> Service:

@@ -240,7 +240,7 @@ async def until_suspended(server: SmoothServer, organization: str) -> None:
     async with asyncio.timeout(5):
         while True:
             try:
-                await server.application.suspensions.check(organization)
+                await server.application.terms.check(organization)
             except SmoothCoreError:
                 return
             await asyncio.sleep(0.05)
@@ -436,7 +436,9 @@ async def test_no_secret_of_a_whole_story_is_in_the_database_or_in_the_log(
     assert b"AuthService.Login" in log
     assert b"users/ann" in stored
     for secret in secrets:
-        for form in {secret, secret.rpartition("_")[2], secret.rpartition(".")[2]}:
+        # A secret may itself hold the character that parts it from its id.
+        parts = {secret, secret.rpartition("_")[2], secret.rpartition(".")[2]}
+        for form in (part for part in parts if len(part) > 8):
             assert form.encode() not in log, form
             assert form.encode() not in stored, form
     assert b"ann@example.com" not in log

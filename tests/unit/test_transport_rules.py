@@ -221,6 +221,7 @@ def test_the_order_is_that_of_the_design() -> None:
         "boundary",
         "address_limits",
         "identity",
+        "organization_limits",
         "principal_limits",
         "validation",
         "draining",

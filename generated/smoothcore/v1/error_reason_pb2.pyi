@@ -136,6 +136,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the stored table of the machine is not the snapshot that the caller names.
     Example: ConfirmToolTable after somebody else has pushed other rows. Push the table.
     """
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 36
+    """RESOURCE_EXHAUSTED: the organization has as many resources as the operator of the server allows;
+    metadata "limit" says how many. Example: CreateTool beyond max_resources. Delete what is not
+    needed, or ask the operator; do not retry.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. New values may be added; treat an unknown one by its status code."""
@@ -250,5 +255,10 @@ Example: VerifyAuditChain with a head from before a restore. Use one that was ex
 ERROR_REASON_TABLE_NOT_THE_SAME: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION: the stored table of the machine is not the snapshot that the caller names.
 Example: ConfirmToolTable after somebody else has pushed other rows. Push the table.
+"""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 36
+"""RESOURCE_EXHAUSTED: the organization has as many resources as the operator of the server allows;
+metadata "limit" says how many. Example: CreateTool beyond max_resources. Delete what is not
+needed, or ask the operator; do not retry.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,21 +1,20 @@
-"""Organizations: what the operator does with them, and what suspending one means."""
+"""Organizations: what the operator does with them, and what their limits mean."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smoothcore_server.domain.errors import AbortedError, ErrorReason
 from smoothcore_server.domain.organization import Organization, suspended
-from smoothcore_server.domain.principal import Principal
 from smoothcore_server.store import organizations
 from smoothcore_server.store.store import Store
 
 CACHE_S = 0.5
-"""A suspension holds within a second on every replica."""
+"""What the operator sets holds within a second on every replica."""
 
 
 async def create(store: Store, wanted: Organization) -> Organization:
@@ -48,38 +47,30 @@ async def update(
     return await store.run_write(body)
 
 
-class Suspensions:
-    """Knows which organizations are suspended, half a second old at most."""
+class Terms:
+    """What the operator has set for organizations, half a second old at most."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: frozenset[str] = frozenset()
+        self._known: Mapping[str, Organization] = {}
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
-    async def check(self, organization: str) -> None:
-        """Raise PermissionDeniedError for an organization that is suspended."""
+    async def of(self, organization: str) -> Organization | None:
+        """An organization that is suspended or limited; None for all others."""
         if time.monotonic() - self._read_at > CACHE_S:
             await self._read()
-        if organization in self._known:
+        return self._known.get(organization)
+
+    async def check(self, organization: str) -> None:
+        """Raise PermissionDeniedError for an organization that is suspended."""
+        found = await self.of(organization)
+        if found is not None and found.suspended:
             raise suspended()
 
     async def _read(self) -> None:
         async with self._reading:
             now = time.monotonic()
             if now - self._read_at > CACHE_S:
-                self._known = await self._store.run_read(organizations.suspended)
+                self._known = await self._store.run_read(organizations.limited)
                 self._read_at = now
-
-    def guarding(
-        self, authenticate: Callable[[str], Awaitable[Principal]]
-    ) -> Callable[[str], Awaitable[Principal]]:
-        """The same authentication, which lets nobody of a suspended organization in. That it is
-        suspended is told to those with a credential only."""
-
-        async def guarded(token: str) -> Principal:
-            principal = await authenticate(token)
-            await self.check(principal.organization)
-            return principal
-
-        return guarded

@@ -46,6 +46,7 @@ class ErrorReason(enum.Enum):
     ORGANIZATION_SUSPENDED = "ORGANIZATION_SUSPENDED"
     HEAD_FOREIGN = "HEAD_FOREIGN"
     TABLE_NOT_THE_SAME = "TABLE_NOT_THE_SAME"
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
 
 
 @dataclass(frozen=True, slots=True)

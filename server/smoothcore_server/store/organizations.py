@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, or_, select
 
 from smoothcore_server.domain.errors import AlreadyExistsError, ErrorReason, not_found
 from smoothcore_server.domain.organization import Organization
@@ -88,6 +88,10 @@ def update(connection: Connection, changed: Organization, now: datetime) -> Orga
     return get(connection, changed.id)
 
 
-def suspended(connection: Connection) -> frozenset[str]:
-    """The ids of those that are suspended."""
-    return frozenset(connection.execute(select(_C.id).where(_C.suspended)).scalars())
+def limited(connection: Connection) -> dict[str, Organization]:
+    """Those that are suspended or may not do as they like, by id."""
+    query = select(models.organization).where(
+        or_(_C.suspended, _C.max_streams > 0, _C.max_requests_per_minute > 0)
+    )
+    found = map(_organization, connection.execute(query).mappings())
+    return {organization.id: organization for organization in found}

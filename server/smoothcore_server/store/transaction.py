@@ -50,6 +50,8 @@ class Head:
     revision: int
     commit_time: datetime
     chain_hash: bytes
+    max_resources: int = 0
+    """How many resources the organization may have; 0 for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ _HEAD = select(
     models.organization.c.revision,
     models.organization.c.commit_time,
     models.organization.c.chain_hash,
+    models.organization.c.max_resources,
 ).where(models.organization.c.id == bindparam("organization"))
 _HEAD_LOCKED = _HEAD.with_for_update()
 

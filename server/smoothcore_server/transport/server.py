@@ -23,6 +23,11 @@ from smoothcore_server.transport.interceptors.boundary import Boundary
 from smoothcore_server.transport.interceptors.chain import Chain
 from smoothcore_server.transport.interceptors.draining import Draining
 from smoothcore_server.transport.interceptors.identity import Authenticate, Identity
+from smoothcore_server.transport.interceptors.organization_limits import (
+    OrganizationLimits,
+    Terms,
+    no_terms,
+)
 from smoothcore_server.transport.interceptors.principal_limits import PrincipalLimits
 from smoothcore_server.transport.interceptors.validation import Validation
 from smoothcore_server.transport.methods import HEALTH, REFLECTION_V1, REFLECTION_V1ALPHA
@@ -57,6 +62,7 @@ class GrpcServer:
         more_access: Mapping[str, Access] | None = None,
         limiter: RateLimiter | None = None,
         note: Note = unnoted,
+        terms: Terms = no_terms,
         is_operators: bool = False,
     ) -> None:
         """Raises ListenError, TlsError or UndeclaredAccessError for what can be told now.
@@ -64,7 +70,8 @@ class GrpcServer:
         ``tracer`` is None where tracing is off. ``more_access`` is for services that no proto file
         of ours describes, by ``/service/Method`` or by service. ``is_operators``: it serves the
         operator's methods and nothing else, on a local socket. ``limiter`` counts calls; in this
-        process unless given. ``note`` is told of refusals and of sensitive calls.
+        process unless given. ``terms``: what an organization may do. ``note`` is told of refusals
+        and of sensitive calls.
         """
         self._settings = settings
         self._services = tuple(services)
@@ -89,6 +96,7 @@ class GrpcServer:
                 note=note,
                 is_operators=is_operators,
             ),
+            OrganizationLimits(terms, limiter),
             PrincipalLimits(settings.limits, limiter),
             Validation(Validator()),
             Draining(self.drain),

@@ -146,7 +146,7 @@ def _refusal(error: SmoothCoreError) -> SecurityEventKind | None:
         return SecurityEventKind.CREDENTIAL_REFUSED
     if isinstance(error, PermissionDeniedError):
         return SecurityEventKind.PERMISSION_REFUSED
-    if error.metadata.get("scope") in ("address", "principal", "login"):
+    if error.metadata.get("scope") in ("address", "principal", "organization", "login"):
         return SecurityEventKind.RATE_LIMITED
     return None
 

@@ -1,6 +1,6 @@
 """The layers in their order, as the one interceptor that grpc sees.
 
-One interceptor and not six: grpc looks its handler up once per call, and no layer can be passed
+One interceptor and not seven: grpc looks its handler up once per call, and no layer can be passed
 by an exception that is thrown between two interceptors.
 """
 
@@ -30,13 +30,14 @@ ORDER = (
     "boundary",
     "address_limits",
     "identity",
+    "organization_limits",
     "principal_limits",
     "validation",
     "draining",
 )
 """Outermost first. Boundary sees all that the others refuse, so that metrics and log are true;
 who floods us is turned away before a credential is looked up; limits of a principal need to know
-it; and requests are looked at for those who may make them."""
+it, as do those of its organization; and requests are looked at for those who may make them."""
 
 _MAX_PATH = 200
 
