@@ -13,9 +13,11 @@ from sqlalchemy import select
 from smoothcore.v1 import (
     change_service_pb2,
     identity_service_pb2,
+    machine_service_pb2,
     user_pb2,
 )
 from smoothcore_server.store import models
+from tests.support.logins import login
 from tests.support.requests import (
     PASSWORD,
     changes,
@@ -326,6 +328,21 @@ async def test_who_is_bound_to_machines_knows_and_makes_only_users_of_those(
         await refused(update(bound, "users/mine", "machines", machines=machines), *DENIED, "bound")
     made = create_user("new", machines=["machines/mill-1"])
     assert (await bound.identity.CreateUser(made)).machines == ["machines/mill-1"]
+
+
+async def test_a_refusal_does_not_say_what_a_user_is_called(server: SmoothServer) -> None:
+    admin = server.caller()
+    await admin.machines.CreateMachine(create_machine())
+    request = smith(password=PASSWORD, machines=["machines/mill-1"], email="u7@example.com")
+    await admin.identity.CreateUser(request)
+    session = await server.caller("").auth.Login(login("u7"))
+    jo = server.caller(session.access_token)
+    listing = identity_service_pb2.ListUsersRequest()
+    other = machine_service_pb2.GetMachineRequest(name="machines/mill-2")
+    for call in (jo.identity.ListUsers(listing), jo.machines.GetMachine(other)):
+        seen = await refused(call, *DENIED, "users/u7", "ask an administrator")
+        assert "Smith" not in seen.wire
+        assert "example.com" not in seen.wire
 
 
 # Passwords that others set

@@ -155,8 +155,8 @@ def _value_at(message: Any, path: tuple[str, ...]) -> str:
 def _lacks(principal: Principal, permission: str) -> PermissionDeniedError:
     return PermissionDeniedError(
         ErrorReason.PERMISSION_DENIED,
-        f"{_shown(principal)} lacks the permission {permission}; ask an administrator for a key "
-        "that has it (AuthService.WhoAmI lists what this one may do)",
+        f"{_shown(principal)} lacks the permission {permission}; ask an administrator for it "
+        "(AuthService.WhoAmI lists what this one may do)",
         metadata={"permission": permission},
     )
 
@@ -167,10 +167,12 @@ def _bound_elsewhere(principal: Principal, access: Access, name: str) -> Permiss
         ErrorReason.PERMISSION_DENIED,
         f"{_shown(principal)} is bound to other machines and may not use {access.permission} on "
         f"{name[:100]} (field {field}); name one of its own machines (AuthService.WhoAmI lists "
-        "them), or ask an administrator for a key for this one",
+        "them), or ask an administrator for this one",
         metadata={"permission": access.permission, "machine": name[:100]},
     )
 
 
 def _shown(principal: Principal) -> str:
+    if principal.name.startswith("users/"):
+        return principal.name  # What they are called stays out of errors, which end up in logs.
     return f"the key {principal.display_name or principal.name}"
