@@ -11,7 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import rows_calls, rows_process, rows_tables, rows_watch, rows_writes
+from bench import (
+    rows_calls,
+    rows_etcd,
+    rows_process,
+    rows_streams,
+    rows_tables,
+    rows_watch,
+    rows_writes,
+)
 from bench.harness import (
     QUICK,
     USUAL,
@@ -32,6 +40,8 @@ GROUPS = (
     *rows_tables.GROUPS,
     *rows_writes.GROUPS,
     *rows_watch.GROUPS,
+    *rows_streams.GROUPS,
+    *rows_etcd.GROUPS,
     *rows_process.GROUPS,
 )
 

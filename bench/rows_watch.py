@@ -30,42 +30,42 @@ IDLE_MEMORY = "idle watcher, memory"
 class Watchers:
     """Many open streams over a few connections."""
 
-    def __init__(self, address: str, path: str, tokens: list[str]) -> None:
+    def __init__(self, address: str, path: str, tokens: list[str], request: bytes = b"") -> None:
         """One connection per token."""
-        self._connections = [Connection(address, path, token) for token in tokens]
-        self._waiting = 0
-        self._count = 0
+        self.connections = [Connection(address, path, token) for token in tokens]
+        self.count = 0
+        self._request = request
         self.last_message = b""
 
     def open(self, count: int) -> None:
         """Open so many more streams, and wait until each has its first message."""
         for number in range(count):
-            self._connections[number % len(self._connections)].start(b"")
-        self._count += count
+            self.connections[number % len(self.connections)].start(self._request)
+        self.count += count
         self._wait(b"", count)
 
     def told(self, mark: bytes, via: Connection, request: bytes) -> tuple[float, bytes]:
         """Make a call, and wait until each stream got a message that holds the mark; gives the
         moment (`time.time`) when the last one had it, and the reply of the call."""
         via.start(request)
-        return self._wait(mark, self._count, via)
+        return self._wait(mark, self.count, via)
 
     def rest(self, seconds: float) -> None:
         """Let time pass; what HTTP/2 asks for is answered."""
         with suppress(TimeoutError):
-            for _ in receive(self._connections, seconds):
+            for _ in receive(self.connections, seconds):
                 pass
 
     def close(self) -> None:
         """Hang up."""
-        for connection in self._connections:
+        for connection in self.connections:
             connection.close()
 
     def _wait(
         self, mark: bytes, waiting: int, via: Connection | None = None
     ) -> tuple[float, bytes]:
         last, reply = 0.0, b""
-        every = [*self._connections, via] if via else self._connections
+        every = [*self.connections, via] if via else self.connections
         for connection, arrival in receive(every, PATIENCE_S):
             if connection is via:
                 reply = arrival.message or reply

@@ -28,6 +28,7 @@ from smoothcore_server.feed.tokens import (
     ResumeTokens,
     foreign,
 )
+from smoothcore_server.feed.waiter import Waiter
 from smoothcore_server.store import failpoints, horizon
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Reader
@@ -75,12 +76,17 @@ class Watch:
         self._view = view
         self._write = write
         self._progress_due = 0.0
+        self._now = asyncio.get_running_loop().time
 
     async def run(self, resume_token: str, *, snapshot_first: bool = False) -> None:
         """Send messages until the call ends; raises what ends it."""
         self._ring = await self._feed.ring(self._organization)
-        with self._ended.follow(self._principal, lambda: self._ring.wake()) as self._session:
-            await self._run(resume_token, snapshot_first)
+        self._waiter = Waiter()
+        try:
+            with self._ended.follow(self._principal, lambda: self._ring.wake()) as self._session:
+                await self._run(resume_token, snapshot_first)
+        finally:
+            self._waiter.close()
 
     async def _run(self, resume_token: str, snapshot_first: bool) -> None:
         ring = self._ring
@@ -94,12 +100,12 @@ class Watch:
             if ring.is_closed:
                 ring.raise_if_closed()
                 ring = self._ring = await self._feed.ring(self._organization)
-            if await ring.wait(position.revision, self._patience_s()):
+            if await ring.wait(position.revision, self._patience_s(), self._waiter):
                 # No change set is held on to here: an idle watcher costs no memory.
                 position = await self._catch_up(ring, position)
             check_expiry(self._principal, self._store.clock())
             self._session.check()
-            if _now() >= self._progress_due:
+            if self._now() >= self._progress_due:
                 await self._send_progress(position)
         await self._send_progress(position)
         raise draining()
@@ -115,10 +121,10 @@ class Watch:
             self._settings.message_bytes,
             self._check_principal,
         )
-        self._progress_due = _now() + self._settings.progress_interval_s
+        self._progress_due = self._now() + self._settings.progress_interval_s
         while cursor is not None:
             messages, cursor = await snapshot.part(cursor)
-            if not messages and cursor is not None and _now() >= self._progress_due:
+            if not messages and cursor is not None and self._now() >= self._progress_due:
                 messages = [snapshot.nothing(cursor)]
             for raw in messages:
                 if self._feed.is_ending:
@@ -148,14 +154,14 @@ class Watch:
         failpoints.hit("before_stream_write")
         self._session.check()
         await self._write(raw)
-        self._progress_due = _now() + self._settings.progress_interval_s
+        self._progress_due = self._now() + self._settings.progress_interval_s
 
     async def _send_progress(self, position: Position) -> None:
         await self._send(self._messages.progress(self._organization, self._view, position))
 
     def _patience_s(self) -> float:
         """How long to wait for news: until progress is due, or the credential expires."""
-        patience_s = self._progress_due - _now()
+        patience_s = self._progress_due - self._now()
         if self._principal.expire_time is not None:
             left = self._principal.expire_time - self._store.clock()
             patience_s = min(patience_s, left.total_seconds())
@@ -168,7 +174,7 @@ class Watch:
             return Bookmark(await self._store.read(self._organization, self._head))
         start = self._tokens.read(self._organization, resume_token, self._view.hash)
         position = start.position
-        give_up = _now() + AHEAD_WAIT_S
+        give_up = self._now() + AHEAD_WAIT_S
         while True:
             head, chain = await self._store.read(
                 self._organization, lambda reader: self._found(reader, position.revision)
@@ -178,9 +184,9 @@ class Watch:
             if position.revision <= head:
                 # No compaction takes a header away: somebody did.
                 raise horizon.too_old(position.revision, head)
-            if _now() >= give_up or self._feed.is_ending:
+            if self._now() >= give_up or self._feed.is_ending:
                 raise _ahead()
-            await ring.wait(max(head, ring.head), give_up - _now())
+            await ring.wait(max(head, ring.head), give_up - self._now())
         if Position.at(position.revision, chain) != position:
             raise foreign(OTHER_HISTORY)
         return start
@@ -201,10 +207,6 @@ class Watch:
         self._check_principal(reader)
         horizon.check_feed(horizon.read(reader.connection, self._organization), revision)
         return reader.head.revision, reader.chain_hash_at(revision)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _ahead() -> SmoothCoreError:

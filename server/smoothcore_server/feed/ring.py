@@ -7,12 +7,17 @@ ring reads from the database until it has caught up.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from smoothcore_server.domain.change import Change, ChangeSet
 from smoothcore_server.domain.errors import SmoothCoreError
+from smoothcore_server.feed.waiter import Waiter
 
+PER_WATCHER_S = 0.000_1
+"""Of a pause between two wake-ups: what a watcher takes to send a message."""
+MAX_PAUSE_S = 0.02
 MAX_CHANGE_SETS = 4_096
 MAX_BYTES = 32 * 2**20
 """Of images, per organization."""
@@ -33,7 +38,12 @@ class Ring:
         self._why: Callable[[], SmoothCoreError] | None = None
         self._sets: deque[ChangeSet] = deque()
         self._bytes = 0
-        self._news = asyncio.Event()
+        self._told = head
+        """The revision that watchers have been told of; behind ``head`` for a moment under load."""
+        self._told_at = 0.0
+        self._woken = 0
+        self._waiting: set[asyncio.Future[bool]] = set()
+        self._telling: asyncio.TimerHandle | None = None
 
     def raise_if_closed(self) -> None:
         """Raise what ends the watches of this ring; those of one that was only replaced go on with
@@ -57,7 +67,7 @@ class Ring:
         while len(self._sets) > MAX_CHANGE_SETS or self._bytes > MAX_BYTES:
             self._bytes -= size_of(self._sets.popleft().changes)
         if change_sets:
-            self.wake()
+            self._tell()
 
     def close(self, why: Callable[[], SmoothCoreError] | None = None) -> None:
         """Have all watchers of this ring end, each with an error that says why; without one they
@@ -66,10 +76,29 @@ class Ring:
         self._why = why
         self.wake()
 
+    def _tell(self) -> None:
+        """Wake all watchers; later, where they are still busy with what they were last told: then
+        several change sets go out in one message, and cost them no more than one."""
+        if self._telling is not None:
+            return
+        pause_s = min(self._woken * PER_WATCHER_S, MAX_PAUSE_S)
+        left_s = self._told_at + pause_s - time.monotonic()
+        if left_s > 0:
+            self._telling = asyncio.get_running_loop().call_later(left_s, self.wake)
+        else:
+            self.wake()
+
     def wake(self) -> None:
-        """Wake all watchers."""
-        self._news.set()
-        self._news = asyncio.Event()
+        """Wake all watchers at once."""
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        self._told, self._told_at = self.head, time.monotonic()
+        woken, self._waiting = self._waiting, set()
+        self._woken = len(woken)
+        for future in woken:
+            if not future.done():
+                future.set_result(True)
 
     def behind(self, revision: int, limit: int) -> list[ChangeSet] | None:
         """Up to ``limit`` change sets behind a revision; None if that has fallen off the ring."""
@@ -79,19 +108,22 @@ class Ring:
         start = revision + 1 - self.oldest
         return [self._sets[i] for i in range(start, min(start + limit, len(self._sets)))]
 
-    async def wait(self, revision: int, timeout_s: float) -> bool:
+    async def wait(self, revision: int, timeout_s: float, waiter: Waiter | None = None) -> bool:
         """Wait until there is something behind a revision, or a reason to look up.
 
-        False when nothing came in time.
+        False when nothing came in time. Who waits often brings a ``waiter``, and closes it.
         """
-        if self.head > revision:
+        if self._told > revision:
             return True
+        used = waiter or Waiter()
+        future = used.start(asyncio.get_running_loop().time() + timeout_s)
+        self._waiting.add(future)
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._news.wait()
-        except TimeoutError:
-            return False
-        return True
+            return await future
+        finally:
+            self._waiting.discard(future)
+            if waiter is None:
+                used.close()
 
 
 def check_contiguous(head: int, change_sets: Sequence[ChangeSet]) -> None:
