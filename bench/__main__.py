@@ -15,6 +15,7 @@ from bench import (
     rows_calls,
     rows_etcd,
     rows_process,
+    rows_sessions,
     rows_streams,
     rows_tables,
     rows_watch,
@@ -37,6 +38,7 @@ from bench.harness import (
 RESULTS = Path(__file__).with_name("results.json")
 GROUPS = (
     *rows_calls.GROUPS,
+    *rows_sessions.GROUPS,
     *rows_tables.GROUPS,
     *rows_writes.GROUPS,
     *rows_watch.GROUPS,

@@ -15,6 +15,7 @@ import grpc
 
 from smoothcore.v1 import (
     api_key_pb2,
+    auth_service_pb2_grpc,
     binding_service_pb2_grpc,
     identity_service_pb2,
     identity_service_pb2_grpc,
@@ -51,6 +52,8 @@ class Ours:
         self.channel = grpc.intercept_channel(
             grpc.insecure_channel(self.address), _Credential(self.token)
         )
+        self.auth = auth_service_pb2_grpc.AuthServiceStub(self.channel)
+        self.identity = identity_service_pb2_grpc.IdentityServiceStub(self.channel)
         self.machines = machine_service_pb2_grpc.MachineServiceStub(self.channel)
         self.tools = tool_service_pb2_grpc.ToolServiceStub(self.channel)
         self.bindings = binding_service_pb2_grpc.BindingServiceStub(self.channel)
@@ -69,8 +72,7 @@ class Ours:
 
     def new_key(self, name: str) -> str:
         """The token of a new API key that may do everything."""
-        stub = identity_service_pb2_grpc.IdentityServiceStub(self.channel)
-        made = stub.CreateApiKey(
+        made = self.identity.CreateApiKey(
             identity_service_pb2.CreateApiKeyRequest(
                 api_key=api_key_pb2.ApiKey(display_name=name, permissions=["*"])
             )

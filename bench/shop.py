@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 from bench.servers import Ours
 from smoothcore.v1 import (
+    auth_service_pb2,
     binding_service_pb2,
+    identity_service_pb2,
     length_pb2,
     machine_pb2,
     machine_service_pb2,
@@ -17,6 +19,7 @@ from smoothcore.v1 import (
     tool_pb2,
     tool_service_pb2,
     tool_table_entry_pb2,
+    user_pb2,
 )
 
 MM = length_pb2.LENGTH_UNIT_MILLIMETER
@@ -26,6 +29,7 @@ KINDS = (
     tool_pb2.TOOL_KIND_DRILL,
     tool_pb2.TOOL_KIND_TAP,
 )
+PASSWORD = "three blue tigers"
 BATCH = 500
 BATCH_CREATE = 100
 """Tools of one BatchCreateTools call."""
@@ -137,6 +141,34 @@ def program(tools: int) -> bytes:
     ]
     moves = [line for number in numbers for line in (f"T{number} M6", f"G43 Z15. H{number}")]
     return "\n".join(["%", "O1001", *headers, "G21 G90", *moves, "M30", "%", ""]).encode()
+
+
+def fill_users(ours: Ours, count: int) -> None:
+    """Make users who may do everything, and log in with the same password."""
+    for number in range(count):
+        ours.identity.CreateUser(
+            identity_service_pb2.CreateUserRequest(
+                user_id=f"user-{number}",
+                user=user_pb2.User(email=_email(number), roles=["roles/admin"]),
+                password=PASSWORD,
+            )
+        )
+
+
+def login(number: int) -> auth_service_pb2.LoginRequest:
+    """The login of a user."""
+    return auth_service_pb2.LoginRequest(
+        organization="default", email=_email(number), password=PASSWORD
+    )
+
+
+def log_in(ours: Ours, number: int) -> str:
+    """The access token of a session that a user begins."""
+    return ours.auth.Login(login(number)).access_token
+
+
+def _email(number: int) -> str:
+    return f"user-{number}@example.com"
 
 
 def fill_tools(ours: Ours, count: int) -> None:
