@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from smoothcore.v1 import auth_service_pb2, identity_service_pb2, tool_service_pb2, user_pb2
+from smoothcore_server.app.passwords import MAX_WAITING
 from smoothcore_server.domain.errors import SmoothCoreError
 from smoothcore_server.domain.lockout import ACCOUNT, ADDRESS
 from smoothcore_server.store import models, session_table
@@ -274,6 +275,21 @@ async def test_guesses_that_are_made_at_once_are_counted_before_they_end(
     codes = [(await refusal(each)).code for each in guesses]
     assert codes.count(Code.UNAUTHENTICATED) <= ACCOUNT.free
     assert set(codes) == {Code.UNAUTHENTICATED, Code.RESOURCE_EXHAUSTED}
+
+
+async def test_who_is_turned_away_before_the_password_is_looked_at_is_not_locked_out(
+    server: SmoothServer, nobody: Caller, ann: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood of others fills the queue of passwords; those who wait have guessed nothing."""
+    passwords = server.application.passwords
+    places = [passwords._places.acquire(blocking=False) for _ in range(1 + MAX_WAITING)]
+    for _ in range(ADDRESS.free + 1):
+        await refused(
+            nobody.auth.Login(login("ann")), Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", "passwords"
+        )
+    for _ in places:
+        passwords._places.release()
+    assert (await nobody.auth.Login(login("ann"))).access_token
 
 
 async def test_who_guesses_at_many_accounts_is_kept_out_by_address(

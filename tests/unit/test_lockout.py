@@ -103,6 +103,12 @@ async def test_ones_own_right_password_buys_no_guesses_of_others(
     assert guesses == ADDRESS.free
 
 
+async def test_an_attempt_that_was_never_looked_at_does_not_count(guard: InProcessLockout) -> None:
+    for _ in range(ADDRESS.free * 2):
+        assert await wait_of(guard, "ann", "10.0.0.7") == 0
+        await guard.abandoned("ann", "10.0.0.7")
+
+
 async def test_all_is_forgotten_after_a_quiet_hour(guard: InProcessLockout, clock: Clock) -> None:
     for _ in range(ACCOUNT.free):
         await wait_of(guard, "ann")

@@ -30,6 +30,10 @@ class Lockout(Protocol):
         """Take an attempt back that was right: the account starts afresh, and the address has one
         attempt fewer, so that a right password of one's own does not buy guesses of others'."""
 
+    async def abandoned(self, account: str, address: str) -> None:
+        """Take an attempt back whose password was never looked at: whoever comes while too many
+        log in at once has guessed nothing."""
+
 
 @dataclass(slots=True)
 class _Attempts:
@@ -58,6 +62,11 @@ class InProcessLockout:
     async def succeeded(self, account: str, address: str) -> None:
         """See `Lockout`."""
         self._accounts.forget(account)
+        self._addresses.take_back(address)
+
+    async def abandoned(self, account: str, address: str) -> None:
+        """See `Lockout`."""
+        self._accounts.take_back(account)
         self._addresses.take_back(address)
 
 

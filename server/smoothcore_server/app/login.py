@@ -44,7 +44,11 @@ class Logins:
             )
         )
         stored = candidate.password_hash if candidate is not None else None
-        right = await self._passwords.verify(stored, password)
+        try:
+            right = await self._passwords.verify(stored, password)
+        except ResourceExhaustedError:
+            await self._lockout.abandoned(account, address)
+            raise
         if candidate is None or candidate.disabled or not right:
             self._note(SecurityEventKind.LOGIN_REFUSED, organization=organization)
             raise invalid_login()

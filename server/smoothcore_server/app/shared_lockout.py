@@ -63,6 +63,13 @@ class SharedLockout:
         if address:
             await self._scripts.run(_TAKE_BACK, f"lockout:address:{address}", ())
 
+    async def abandoned(self, account: str, address: str) -> None:
+        """See `Lockout`."""
+        await self._alone.abandoned(account, address)
+        await self._scripts.run(_TAKE_BACK, f"lockout:account:{account}", ())
+        if address:
+            await self._scripts.run(_TAKE_BACK, f"lockout:address:{address}", ())
+
     async def _begin(self, key: str, backoff: Backoff) -> float:
         arguments = (
             backoff.free,
