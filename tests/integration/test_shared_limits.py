@@ -104,16 +104,6 @@ async def test_a_busy_caller_does_not_cost_a_round_trip_per_call(
     assert await scripts_run(valkey) - before <= 100
 
 
-async def test_an_attempt_that_was_never_looked_at_counts_nowhere(
-    lockouts: list[SharedLockout],
-) -> None:
-    first, second = lockouts
-    for _ in range(ADDRESS.free + 5):
-        assert await attempts(first, 1, "a", "192.0.2.1") == 1
-        await first.abandoned("a", "192.0.2.1")
-    assert await attempts(second, 20, "a", "192.0.2.1") == ACCOUNT.free
-
-
 async def test_while_redis_is_away_each_process_limits_by_itself_and_shares_again_after() -> None:
     with ValkeyServer() as valkey:
         clock = [0.0]
