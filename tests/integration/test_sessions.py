@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,7 +19,7 @@ from smoothcore.v1 import (
 from smoothcore_server.store.store import utc_now
 from tests.support.logins import add_user, login, new_password, refresh, who
 from tests.support.requests import PASSWORD, create_tool, refused
-from tests.support.smooth import Caller, SmoothServer, start_server
+from tests.support.smooth import Caller, SmoothServer
 
 Code = grpc.StatusCode
 SOON_S = 5.0
@@ -270,31 +268,6 @@ async def ended_with(call: Any) -> grpc.StatusCode:
             return error.code()
 
 
-async def test_a_watch_ends_when_its_session_does(
-    nobody: Caller, session: auth_service_pb2.LoginResponse, mine: Caller
-) -> None:
-    call = await watching(mine)
-    await mine.auth.Logout(auth_service_pb2.LogoutRequest())
-    assert await ended_with(call) is Code.UNAUTHENTICATED
-
-
-async def test_a_watch_ends_when_a_refresh_token_is_reused(
-    nobody: Caller, session: auth_service_pb2.LoginResponse, mine: Caller
-) -> None:
-    call = await watching(mine)
-    await nobody.auth.RefreshToken(refresh(session.refresh_token))
-    await is_over(nobody, session.refresh_token)
-    assert await ended_with(call) is Code.UNAUTHENTICATED
-
-
-async def test_a_watch_ends_with_the_password(
-    nobody: Caller, session: auth_service_pb2.LoginResponse, mine: Caller
-) -> None:
-    call = await watching(mine)
-    await mine.identity.ChangePassword(new_password("users/ann", "nine red foxes", PASSWORD))
-    assert await ended_with(call) is Code.UNAUTHENTICATED
-
-
 async def test_a_watch_of_another_session_goes_on(
     server: SmoothServer,
     caller: Caller,
@@ -312,23 +285,3 @@ async def test_a_watch_of_another_session_goes_on(
         message = await call.read()
     assert made.name in str(message)
     call.cancel()
-
-
-@pytest.fixture
-async def brief(tmp_path: Path) -> AsyncIterator[SmoothServer]:
-    """A server whose access tokens live for the least time."""
-    started = await start_server(tmp_path / "data", access_token_lifetime_s=10)
-    yield started
-    await started.stop()
-
-
-async def test_a_watch_ends_when_its_access_token_expires(brief: SmoothServer) -> None:
-    await add_user(brief.caller(), "ann")
-    nobody = brief.caller("")
-    session = await nobody.auth.Login(login("ann"))
-    call = await watching(brief.caller(session.access_token))
-    store, begun = brief.application.store, utc_now()
-    store.clock = lambda: begun + timedelta(seconds=11)
-    # The news wakes it; without any it would wake by itself when the token's time has passed.
-    await brief.caller().tools.CreateTool(create_tool())
-    assert await ended_with(call) is Code.UNAUTHENTICATED

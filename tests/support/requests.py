@@ -186,17 +186,22 @@ def is_operators(method: MethodDescriptor) -> bool:
     return operator
 
 
-def invoke(caller: Caller, method: MethodDescriptor, request: Message | Sequence[Message]) -> Any:
+def invoke(
+    caller: Caller,
+    method: MethodDescriptor,
+    request: Message | Sequence[Message],
+    metadata: Sequence[tuple[str, str]] = (),
+) -> Any:
     """Call an RPC; a client stream takes its messages as a sequence."""
     path = f"/{method.containing_service.full_name}/{method.name}"
     answer = message_factory.GetMessageClass(method.output_type)
     how = (lambda message: message.SerializeToString(), answer.FromString)
     if method.client_streaming:
         parts = request if not isinstance(request, Message) else [request]
-        return caller.channel.stream_unary(path, *how)(_each(parts))
+        return caller.channel.stream_unary(path, *how)(_each(parts), metadata=metadata)
     if method.server_streaming:
-        return caller.channel.unary_stream(path, *how)(request)
-    return caller.channel.unary_unary(path, *how)(request)
+        return caller.channel.unary_stream(path, *how)(request, metadata=metadata)
+    return caller.channel.unary_unary(path, *how)(request, metadata=metadata)
 
 
 async def _each(messages: Iterable[M]) -> AsyncIterator[M]:

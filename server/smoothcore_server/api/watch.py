@@ -103,8 +103,7 @@ class Watch:
             if await ring.wait(position.revision, self._patience_s(), self._waiter):
                 # No change set is held on to here: an idle watcher costs no memory.
                 position = await self._catch_up(ring, position)
-            check_expiry(self._principal, self._store.clock())
-            self._session.check()
+            self._check_credential()
             if self._now() >= self._progress_due:
                 await self._send_progress(position)
         await self._send_progress(position)
@@ -152,12 +151,19 @@ class Watch:
 
     async def _send(self, raw: bytes) -> None:
         failpoints.hit("before_stream_write")
-        self._session.check()
+        # Each time: a reader that takes its time may have lost the right to the rest meanwhile.
+        self._check_credential()
         await self._write(raw)
         self._progress_due = self._now() + self._settings.progress_interval_s
 
     async def _send_progress(self, position: Position) -> None:
         await self._send(self._messages.progress(self._organization, self._view, position))
+
+    def _check_credential(self) -> None:
+        """Raise UnauthenticatedError when the credential works no more, for what the log does not
+        tell: its time is over, or its session."""
+        check_expiry(self._principal, self._store.clock())
+        self._session.check()
 
     def _patience_s(self) -> float:
         """How long to wait for news: until progress is due, or the credential expires."""
