@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from smoothcore.v1.api_key_pb2 import ApiKey
+from smoothcore.v1.audit_service_pb2 import (
+    ListSecurityEventsRequest,
+    SecurityEvent,
+    SecurityEventKind,
+)
 from smoothcore.v1.binding_pb2 import Binding
 from smoothcore.v1.binding_service_pb2 import ListBindingsRequest
 from smoothcore.v1.change_service_pb2 import ListChangesRequest
@@ -122,6 +127,35 @@ class Lists(Connection):
         """The users, oldest first; with ``filter`` (AIP-160) those that fulfil it."""
         request = ListUsersRequest(filter=filter, page_size=page_size)
         return Pager(self.identity.ListUsers, request, lambda reply: reply.users)
+
+    def list_security_events(
+        self,
+        *,
+        kinds: Sequence[Word] = (),
+        actor: str = "",
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        page_size: int = PAGE_SIZE,
+    ) -> Pager[SecurityEvent]:
+        """Logins, refusals and sensitive calls, newest first.
+
+        Args:
+            kinds: only events of these, e.g. "login-refused", "permission-refused".
+            actor: only of this actor, e.g. "users/ann".
+            start_time: only what went on at this time or later.
+            end_time: only what began before this time.
+            page_size: 1 to 1000.
+        """
+        request = ListSecurityEventsRequest(
+            kinds=[enum_number(SecurityEventKind, word) for word in kinds],
+            actor=actor,
+            page_size=page_size,
+        )
+        if start_time is not None:
+            request.start_time.FromDatetime(start_time)
+        if end_time is not None:
+            request.end_time.FromDatetime(end_time)
+        return Pager(self.audit.ListSecurityEvents, request, lambda reply: reply.security_events)
 
     def list_changes(
         self,

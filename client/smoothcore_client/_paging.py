@@ -15,7 +15,6 @@ class _PagedRequest(Protocol):
 
 class _PagedResponse(Protocol):
     next_page_token: str
-    resume_token: str
 
 
 Request = TypeVar("Request", bound=_PagedRequest)
@@ -70,6 +69,7 @@ class Pager(AsyncIterator[T], Generic[T]):
     async def _fetch(self) -> None:
         response = await self._call(self._request)
         self._page.extend(self._items(response))
-        self._resume_token = self._resume_token or response.resume_token
+        # Security events are in no change log, so their list has no position in it.
+        self._resume_token = self._resume_token or getattr(response, "resume_token", "")
         self._request.page_token = response.next_page_token
         self._last = not response.next_page_token

@@ -423,6 +423,21 @@ async def test_nobody_gets_in_without_a_key(shop: Shop) -> None:
     assert "smooth login" in done.err
 
 
+async def test_what_was_refused_is_told_and_exported(shop: Shop, server: Any) -> None:
+    made = await shop.done("keys", "create", "weak", "--permission", "tools.read", "--json")
+    (key,) = made.objects()
+    refused = await shop.run("--key", key["secret"], "machines", "list")
+    assert refused.code == 2
+    await server.application.security_events.flush()
+    told = await shop.done("audit", "events", "--kind", "permission-refused")
+    assert "MachineService.ListMachines" in told.out
+    assert key["apiKey"]["name"] in told.out
+    lines = (await shop.done("audit", "export")).objects()
+    revisions = [int(line["revision"]) for line in lines if "changes" in line]
+    assert revisions == list(range(1, len(revisions) + 1))
+    assert "signature" in lines[-1], "the head comes last, or it is not complete"
+
+
 async def test_the_change_log_is_audited(shop: Shop, server: Any, tmp_path: Path) -> None:
     await shop.with_job()
     kept = tmp_path / "head.json"

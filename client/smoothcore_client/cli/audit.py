@@ -10,15 +10,99 @@ from google.protobuf import json_format
 
 from smoothcore.v1.audit_service_pb2 import (
     AuditHead,
+    ExportAuditRequest,
     GetAuditHeadRequest,
     GetAuditHeadResponse,
+    SecurityEvent,
+    SecurityEventKind,
     VerifyAuditChainRequest,
     VerifyAuditChainResponse,
 )
-from smoothcore_client.cli.output import Styled
+from smoothcore_client._enums import enum_word
+from smoothcore_client.cli import wording
+from smoothcore_client.cli.output import Cell, Output, Styled
 from smoothcore_client.cli.session import NOT_GOOD, CommandError, Session, run
+from smoothcore_client.cli.values import enum_option
 
-app = typer.Typer(no_args_is_help=True, help="Show that nobody has changed the change log.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Who got in and who did not; and that nobody has changed the change log.",
+)
+
+
+@app.command("events")
+def events(
+    ctx: typer.Context,
+    kinds: Annotated[
+        list[int] | None,
+        enum_option("--kind", SecurityEventKind, "Only events of these; may be repeated."),
+    ] = None,
+    actor: Annotated[str, typer.Option(help="Only of this actor, e.g. users/ann.")] = "",
+    newest: Annotated[int, typer.Option("--newest", min=1, help="How many at most.")] = 50,
+) -> None:
+    """List logins, refusals and sensitive calls, newest first.
+
+    Exit codes: 0 listed; 2 error.
+    """
+
+    async def work(session: Session) -> None:
+        found: list[SecurityEvent] = []
+        pager = session.client.list_security_events(kinds=kinds or (), actor=actor)
+        async for event in pager:
+            found.append(event)
+            if len(found) == newest:
+                break
+        if session.out.json:
+            for event in found:
+                session.out.object(event)
+            return
+        session.out.table(
+            ("LAST", "COUNT", "WHAT", "WHO", "FROM", "METHOD", "WHY"),
+            map(_event_row, found),
+            "no events",
+        )
+
+    run(ctx, work)
+
+
+def _event_row(event: SecurityEvent) -> tuple[Cell, ...]:
+    word = enum_word(SecurityEventKind, event.kind)
+    fine = event.kind in (
+        SecurityEventKind.SECURITY_EVENT_KIND_LOGIN_SUCCEEDED,
+        SecurityEventKind.SECURITY_EVENT_KIND_LOGGED_OUT,
+        SecurityEventKind.SECURITY_EVENT_KIND_SENSITIVE_CALL,
+    )
+    return (
+        wording.moment(event.last_time),
+        str(event.count),
+        word if fine else Styled(word, "yellow"),
+        event.actor,
+        event.address,
+        event.method,
+        event.reason,
+    )
+
+
+@app.command("export")
+def export(ctx: typer.Context) -> None:
+    """Print the change log, the security events and the signed head, one JSON object a line:
+
+    smooth audit export > audit-2026-01-31.jsonl
+
+    Exit codes: 0 printed, the head last; 2 error, and what was printed is not complete.
+    """
+
+    async def work(session: Session) -> None:
+        out = Output(json=True)
+        async for part in session.client.audit.ExportAudit(ExportAuditRequest()):
+            for change_set in part.changes.change_sets:
+                out.object(change_set)
+            for event in part.events.security_events:
+                out.object(event)
+            if part.HasField("head"):
+                out.object(part.head)
+
+    run(ctx, work)
 
 
 @app.command("head")
