@@ -48,6 +48,9 @@ async def run(command: str, server: SmoothServer) -> tuple[int, str]:
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "SMOOTH_API_KEY": server.admin_key,
         "SMOOTH_SERVER": server.address,
+        "SMOOTHD_DATA_DIR": str(server.application.settings.data_dir),
+        # What a login stores is stored apart from that of whoever runs the tests.
+        "XDG_CONFIG_HOME": str(server.application.settings.data_dir),
     }
     process = await asyncio.create_subprocess_shell(
         command.replace("127.0.0.1:50051", server.address),

@@ -54,6 +54,8 @@ def login(
     else:
         name = who.display_name or who.principal
         note(f"logged in to {known.server} as {name} ({config_path()})")
+        if email and known.key:
+            note("SMOOTH_API_KEY is set, and other commands use it before this session: unset it")
 
 
 def _password(file: Path | None) -> str:

@@ -85,7 +85,8 @@ def open_client(
     tls: TLS | None = TLS(ca=login.ca or None) if login.tls or login.ca else None
     return AsyncClient(
         login.server,
-        api_key=login.key or None,
+        # The options hold what the environment says; a login without a key has none.
+        api_key=login.key,
         tls=tls,
         insecure=login.insecure,
         deadline=timeout,
