@@ -34,6 +34,9 @@ from smoothcore_server.domain.tool_table import ParsedTable, ReadFrom
 from smoothcore_server.store import nouns
 from smoothcore_server.store.transaction import Reader
 
+INLINE_HASH_BYTES = 128 * 1024
+"""A table up to this size is hashed in less time than a hop to another thread takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Before:
@@ -156,9 +159,7 @@ class MachineApi(Service, MachineServiceServicer):
         is_snapshot = request.mode == machine_service_pb2.PUSH_MODE_SNAPSHOT
         content_hash = ""
         if is_snapshot:
-            content_hash = await self.parser.parse(
-                lambda: tool_table.content_hash(request), size=request.ByteSize()
-            )
+            content_hash = await self._hashed(request)
 
         def look(reader: Reader) -> _Before:
             machine = reader.machines.find(machine_id)
@@ -169,6 +170,13 @@ class MachineApi(Service, MachineServiceServicer):
             return _Before(machine.length_unit, content, is_stored(reader, machine, content))
 
         return await self.store.read(caller().organization, look)
+
+    async def _hashed(self, request: machine_service_pb2.PushToolTableRequest) -> str:
+        if request.ByteSize() <= INLINE_HASH_BYTES:
+            return tool_table.content_hash(request)
+        return await self.parser.parse(
+            lambda: tool_table.content_hash(request), size=request.ByteSize()
+        )
 
     async def _repeat(
         self,

@@ -265,7 +265,8 @@ def rows_with_numbers(parsed: ParsedTable) -> ParsedTable:
 
 
 def _check_address(row: TableRow, path: str) -> None:
-    if any(unicodedata.category(character) in _INVISIBLE for character in row.address):
+    hidden = not (row.address.isascii() and row.address.isprintable())
+    if hidden and any(unicodedata.category(each) in _INVISIBLE for each in row.address):
         raise invalid_field(f"{path}.address", "holds characters that cannot be seen")
     if not (row.address.isascii() and row.address.isdecimal()):
         return

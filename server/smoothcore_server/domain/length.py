@@ -36,6 +36,9 @@ class LengthUnit(enum.Enum):
     MILLIMETER = "mm"
     INCH = "in"
 
+    # There is one of each, and `enum` would hash its name anew for every length that is looked up.
+    __hash__ = object.__hash__
+
     @property
     def mm(self) -> float:
         """How many millimetres one of this unit is."""
@@ -108,8 +111,9 @@ def _parsed(text: str, unit: LengthUnit) -> Length:
         raise UnreadableLengthError(f"{text!r} is not a decimal number")
     value = float(text)
     # Rounded, since 0.375 in is 9.525 mm and not 9.5249999999999986.
-    mm = round(value * unit.mm, 9)
-    if not math.isfinite(mm) or abs(mm) > MAX_LENGTH_MM:
+    mm = round(value * MM_PER_INCH if unit is LengthUnit.INCH else value, 9)
+    # Infinity and NaN are not between these either.
+    if not -MAX_LENGTH_MM <= mm <= MAX_LENGTH_MM:
         raise UnreadableLengthError(f"{text!r} {unit.value} is longer than 5 m")
     if value == 0:
         text, mm = text.lstrip("+-"), 0.0

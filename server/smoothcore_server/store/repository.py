@@ -253,7 +253,8 @@ class WritableRepository(Repository[R]):
         self._noun.update.run(self._reader.connection, rows)
 
     def _row(self, resource: R) -> Row:
-        row = self._noun.mapper.to_row(resource) | self._noun.derived(resource)
+        row = self._noun.mapper.to_row(resource)
+        row.update(self._noun.derived(resource))
         row["organization_id"] = self._reader.organization
         return row
 

@@ -228,9 +228,11 @@ class Transaction(Reader):
         written = after if after is not None else before
         if written is not None:
             self.written.append(written)
-        self._images.pop(name, None)
-        if after is not None:
-            self._images[name] = self._encoded(after)
+        image = None if after is None else self._encoded(after)
+        if image is None:
+            self._images.pop(name, None)
+        else:
+            self._images[name] = image
         self.changes.append(
             Change(
                 ordinal=len(self.changes),
@@ -239,7 +241,7 @@ class Transaction(Reader):
                 machine_id=machine_id,
                 kind=kind,
                 before=None if before is None else self._encode(before),
-                after=self._images.get(name),
+                after=image,
             )
         )
 

@@ -17,7 +17,8 @@ _UNIT_NAMES = "LENGTH_UNIT_MILLIMETER or LENGTH_UNIT_INCH"
 
 def length_problem(message: Any, rule: Rule) -> tuple[str, str] | None:
     """The field of a length that is wrong, and why; None for a length that can be used."""
-    number = message.WhichOneof("number")
+    text = message.text
+    number = "text" if text else message.WhichOneof("number")
     if number is None:
         return "text", "required: the number, as text or as value"
     unit = _UNITS.get(message.unit)
@@ -25,15 +26,9 @@ def length_problem(message: Any, rule: Rule) -> tuple[str, str] | None:
         # Never taken for millimetres: that is how a tool ends up 25 times too long.
         return "unit", f"required: {_UNIT_NAMES}"
     try:
-        length = _read(message, number, unit)
+        length = Length.parse(text, unit) if number == "text" else Length.of(message.value, unit)
     except UnreadableLengthError as error:
         return number, str(error)
     if rule.not_negative and length.mm < 0:
         return number, f"{length} is negative"
     return None
-
-
-def _read(message: Any, number: str, unit: LengthUnit) -> Length:
-    if number == "text":
-        return Length.parse(message.text, unit)
-    return Length.of(message.value, unit)

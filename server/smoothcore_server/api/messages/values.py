@@ -81,9 +81,10 @@ def length_from(message: length_pb2.Length) -> domain.Length:
     """A length of a request; validation has made sure that it is one."""
     unit = LENGTH_UNIT.member(message.unit)
     assert unit is not None, "validation lets no length without a unit pass"
-    if message.WhichOneof("number") == "value":
+    text = message.text
+    if not text and message.WhichOneof("number") == "value":
         return domain.Length.of(message.value, unit)
-    return domain.Length.parse(message.text, unit)
+    return domain.Length.parse(text, unit)
 
 
 def meta_fields(meta: Meta) -> dict[str, Any]:
@@ -112,10 +113,11 @@ def stated_values(
     """The attributes of a dataclass for those fields of a message that are there."""
     found: dict[str, Any] = {}
     for field, value in message.ListFields():
-        if field.name in lengths:
-            found[field.name] = length_from(value)
-        elif field.name in numbers:
-            found[field.name] = value
+        name = field.name
+        if name in lengths:
+            found[name] = length_from(value)
+        elif name in numbers:
+            found[name] = value
     return found
 
 
