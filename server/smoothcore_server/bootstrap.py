@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -49,6 +49,7 @@ from smoothcore_server.app.access_token import AccessTokens
 from smoothcore_server.app.api_keys import create_api_key
 from smoothcore_server.app.audit import Auditor
 from smoothcore_server.app.authenticating import Authenticator
+from smoothcore_server.app.certificates import CertificateAuthenticator
 from smoothcore_server.app.compaction import CompactionTimer, Compactor
 from smoothcore_server.app.credentials import Credentials
 from smoothcore_server.app.ended_sessions import EndedSessions
@@ -292,6 +293,7 @@ class Application:
         self.registry = CollectorRegistry()
         self.drain = Drain(DrainSettings(balancer_delay_s=settings.drain_delay_s))
         self.addresses: tuple[str, ...] = ()
+        self.gateway_addresses: tuple[str, ...] = ()
         self.metrics: MetricsServer | None = None
         self.first_start: FirstStart | None = None
 
@@ -338,8 +340,13 @@ class Application:
             tracer=_tracer(self.settings),
             limiter=limiter,
             note=self.security_events.note,
+            authenticate_certificate=CertificateAuthenticator(self.store)
+            if self.settings.tls_client_ca
+            else None,
         )
-        self.addresses = await self.server.start()
+        bound = await self.server.start()
+        count = len(serving.listen)
+        self.addresses, self.gateway_addresses = bound[:count], bound[count:]
         if self.settings.metrics_listen:
             self.metrics = start_metrics_server(self.registry, self.settings.metrics_listen)
         self.timer = StalenessTimer(self.store)
@@ -513,8 +520,9 @@ def _service(add: object, servicer: object) -> Service:
 def check_serving(serving: ServerSettings, metrics_listen: str = "") -> None:
     """Raise ListenError or TlsError for what would keep a server from serving."""
     check_addresses(serving, metrics_listen)
-    if serving.tls is not None:
-        check_files(serving.tls)
+    for tls in (serving.tls, serving.gateway_tls):
+        if tls is not None:
+            check_files(tls)
 
 
 def server_settings(settings: Settings, *, reuse_port: bool = False) -> ServerSettings:
@@ -526,10 +534,13 @@ def server_settings(settings: Settings, *, reuse_port: bool = False) -> ServerSe
             key=settings.tls_key,
             client_ca=settings.tls_client_ca,
         )
+    has_gateways = bool(settings.gateway_listen)
     return ServerSettings(
         listen=tuple(settings.listen),
         insecure_listen=settings.insecure_listen,
-        tls=tls,
+        tls=replace(tls, client_ca=None) if tls and has_gateways else tls,
+        gateway_listen=tuple(settings.gateway_listen),
+        gateway_tls=tls if has_gateways else None,
         reuse_port=reuse_port,
         public_probes=settings.public_probes,
         reflection=settings.reflection,

@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
-from smoothcore_server import operator_commands, user_commands
+from smoothcore_server import certificate_commands, operator_commands, user_commands
 from smoothcore_server.bootstrap import DEFAULT_ORGANIZATION, Application, Database, FirstStart
 from smoothcore_server.cli_common import Config, DataDir, refuse_absent, run, with_database
 from smoothcore_server.config import PREFIX, ConfigError, Settings, load_settings
+from smoothcore_server.dev_certificates import DevCertificatesError
 from smoothcore_server.domain.errors import SmoothCoreError
 from smoothcore_server.domain.principal import EVERYTHING, ApiKey
 from smoothcore_server.operator_calls import OperatorError
@@ -39,6 +40,7 @@ keys_app = typer.Typer(
 app.add_typer(keys_app, name="keys")
 app.add_typer(user_commands.app, name="users")
 operator_commands.add_to(app)
+certificate_commands.add_to(app)
 
 
 @app.command()
@@ -68,12 +70,13 @@ def serve(
         run(_serve(settings))
         return
 
-    def command(number: int, addresses: Sequence[str]) -> list[str]:
+    def command(number: int, addresses: Sequence[str], gateways: Sequence[str]) -> list[str]:
         words = [sys.executable, "-m", "smoothcore_server", "worker", str(number)]
         for option, value in (("--config", config), ("--data-dir", data_dir)):
             words += [option, str(value)] if value is not None else []
-        for address in addresses:
-            words += ["--listen", address]
+        for option, bound in (("--listen", addresses), ("--gateway-listen", gateways)):
+            for address in bound:
+                words += [option, address]
         return words + (["--insecure-listen"] if insecure_listen else [])
 
     tell = Tell(first_start=partial(_tell_first_start, settings), ready=_tell_ready)
@@ -86,11 +89,16 @@ def be_worker(
     config: Config = None,
     data_dir: DataDir = None,
     listen: Annotated[list[str] | None, typer.Option()] = None,
+    gateway_listen: Annotated[list[str] | None, typer.Option()] = None,
     insecure_listen: Annotated[bool, typer.Option("--insecure-listen")] = False,
 ) -> None:
     """One of several processes; `smoothd serve --workers` starts it."""
     settings = load_settings(
-        config, data_dir=data_dir, listen=listen, insecure_listen=insecure_listen or None
+        config,
+        data_dir=data_dir,
+        listen=listen,
+        gateway_listen=gateway_listen,
+        insecure_listen=insecure_listen or None,
     )
     configure_logging(format=settings.log_format, level=settings.log_level)
     run(work(settings_of_worker(settings, number)))
@@ -101,7 +109,7 @@ async def _serve(settings: Settings) -> None:
     await application.start()
     metrics = application.metrics
     addresses = [f"{metrics.address}:{metrics.port}"] if metrics else []
-    _tell_addresses(application.addresses, addresses)
+    _tell_addresses(application.addresses, application.gateway_addresses, addresses)
     if application.first_start is not None:
         _tell_first_start(settings, application.addresses[0], application.first_start)
     # The last line, for scripts that wait for it.
@@ -117,14 +125,18 @@ def _keep_what_is_there() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
-def _tell_addresses(addresses: Sequence[str], metrics: Sequence[str]) -> None:
+def _tell_addresses(
+    addresses: Sequence[str], gateways: Sequence[str], metrics: Sequence[str]
+) -> None:
     print(f"Smooth Core serves on {', '.join(addresses)}")
+    if gateways:
+        print(f"with client certificates on {', '.join(gateways)}")
     for each in metrics:
         print(f"metrics: http://{each}/metrics")
 
 
-def _tell_ready(addresses: Sequence[str], metrics: Sequence[str]) -> None:
-    _tell_addresses(addresses, metrics)
+def _tell_ready(addresses: Sequence[str], gateways: Sequence[str], metrics: Sequence[str]) -> None:
+    _tell_addresses(addresses, gateways, metrics)
     print(READY, flush=True)
 
 
@@ -255,6 +267,7 @@ def main() -> None:
         SealedSecretError,
         ListenError,
         TlsError,
+        DevCertificatesError,
         WorkerError,
         OperatorError,
         BackupError,

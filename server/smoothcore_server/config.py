@@ -10,11 +10,12 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -23,6 +24,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 PREFIX = "SMOOTHD_"
+
+Addresses: TypeAlias = Annotated[list[str], NoDecode]
+"""In a variable with commas between them; else pydantic would expect JSON there."""
 
 
 class ConfigError(Exception):
@@ -50,9 +54,10 @@ class Settings(BaseSettings):
         description="The root key, 64 hex digits, in the variable SMOOTH_ROOT_KEY. Replicas share "
         "it. Default: the file root.key in the data directory, made at the first start.",
     )
-    listen: list[str] = Field(
+    listen: Addresses = Field(
         ["127.0.0.1:50051"],
-        description="Addresses: host:port, [::1]:port or unix:/path. Port 0 takes any free one.",
+        description="Addresses: host:port, [::1]:port or unix:/path; in the variable with commas "
+        "between them. Port 0 takes any free one.",
     )
     workers: int = Field(
         1,
@@ -72,7 +77,15 @@ class Settings(BaseSettings):
     tls_certificate: Path | None = Field(None, description="PEM chain, leaf first. Reloaded.")
     tls_key: Path | None = Field(None, description="PEM key of the certificate.")
     tls_client_ca: Path | None = Field(
-        None, description="When set, clients must show a certificate of this authority."
+        None,
+        description="PEM of the authority of clients' certificates. Reloaded. Without "
+        "gateway_listen all clients must show one of it, with it those at gateway_listen only. One "
+        "whose name an API key has (smooth keys create --certificate-name) stands for that key.",
+    )
+    gateway_listen: Addresses = Field(
+        [],
+        description="More addresses, host:port, where clients must show a certificate of "
+        "tls_client_ca and need no other credential where it stands for an API key.",
     )
     metrics_listen: str = Field(
         "127.0.0.1:9464", description="Address of the Prometheus metrics; empty for none."
@@ -215,10 +228,12 @@ class Settings(BaseSettings):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return value
 
-    @field_validator("listen", mode="before")
+    @field_validator("listen", "gateway_listen", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return value.split(",") if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return [address.strip() for address in value.split(",") if address.strip()]
 
     @field_validator("database_url")
     @classmethod
@@ -235,6 +250,8 @@ class Settings(BaseSettings):
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
         if len({bool(self.oidc_issuer), bool(self.oidc_audience), bool(self.oidc_jwks)}) > 1:
             raise ValueError("oidc_issuer, oidc_audience and oidc_jwks go together")
+        if self.gateway_listen and self.tls_client_ca is None:
+            raise ValueError("gateway_listen needs tls_certificate, tls_key and tls_client_ca")
         if self.default_deadline_s > self.max_deadline_s:
             raise ValueError("default_deadline_s is longer than max_deadline_s")
         if self.feed_horizon and self.history and self.history < self.feed_horizon:

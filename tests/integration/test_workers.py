@@ -16,6 +16,7 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
+from smoothcore.v1.auth_service_pb2 import WhoAmIRequest
 from smoothcore_server.config import Settings
 from smoothcore_server.transport.listen import PortInUseError, ensure_free, parse
 from smoothcore_server.workers import worker_process
@@ -23,7 +24,9 @@ from smoothcore_server.workers.supervisor import Supervisor, Tell
 from smoothcore_server.workers.worker_process import WorkerError, WorkerProcess
 from tests.feed.following import Follower, eventually, following, reason
 from tests.feed.writing import create_tool
+from tests.support.certificates import Authority, write_served
 from tests.support.postgres import PostgresServer
+from tests.support.requests import create_key
 from tests.support.smooth import Caller, ServerProcess
 
 WORKERS = 2
@@ -121,6 +124,36 @@ async def test_workers_share_the_port_and_push_what_the_others_write(shop: Shop)
     started = [shop.opened(number) for number in range(WORKERS)]
     assert all(started), "a worker had nothing to do"
     assert sum(started) >= 2 * CONNECTIONS
+
+
+async def test_workers_share_the_port_for_gateways_too(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    authority = Authority()
+    (tmp_path / "clients.crt").write_bytes(authority.pem)
+    files = write_served(tmp_path, authority.issue("IP:127.0.0.1"))
+    environment = {
+        "SMOOTHD_DATABASE_URL": postgres.new_database(),
+        "SMOOTHD_POSTGRES_POOL_SIZE": "3",
+        "SMOOTHD_TLS_CLIENT_CA": str(tmp_path / "clients.crt"),
+        "SMOOTHD_GATEWAY_LISTEN": "127.0.0.1:0",
+        **{f"SMOOTHD_{name.upper()}": str(path) for name, path in files.items()},
+    }
+    process = await asyncio.to_thread(
+        ServerProcess, tmp_path / "data", "--workers", str(WORKERS), environment=environment
+    )
+    admin = Caller(process.address, process.admin_key, tls=authority.trusted_with())
+    shown = authority.trusted_with(authority.issue("DNS:edge-7"))
+    gateways = [Caller(process.gateway_address, tls=shown) for _ in range(CONNECTIONS)]
+    try:
+        request = create_key("tools.read", certificate_names=["DNS:edge-7"])
+        key = (await admin.identity.CreateApiKey(request)).api_key.name
+        seen = {(await each.auth.WhoAmI(WhoAmIRequest())).principal for each in gateways}
+        assert seen == {key}
+    finally:
+        for caller in (admin, *gateways):
+            await caller.close()
+        process.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -301,7 +334,7 @@ async def test_workers_that_cannot_start_end_the_server_and_the_first_key_is_sho
         ready=lambda *_: told.append("ready"),
     )
     with pytest.raises(WorkerError, match="did not start"):
-        await Supervisor(settings, lambda _number, _addresses: command).run(tell)
+        await Supervisor(settings, lambda *_: command).run(tell)
     assert len(told) == 1
     assert str(told[0]).startswith("sk_")
 

@@ -37,16 +37,21 @@ class Caller:
     """
 
     def __init__(
-        self, address: str, token: str = "", options: Sequence[tuple[str, int]] = ()
+        self,
+        address: str,
+        token: str = "",
+        options: Sequence[tuple[str, int]] = (),
+        tls: grpc.ChannelCredentials | None = None,
     ) -> None:
         self.address = address
         self.token = token
         interceptors: list[Any] = [_Unary(token), _Stream(token), _Upload(token)] if token else []
         # A channel of its own: grpc shares connections between equal channels otherwise.
-        own = ("grpc.use_local_subchannel_pool", 1)
-        self.channel = grpc.aio.insecure_channel(
-            address, options=[own, *options], interceptors=interceptors
-        )
+        options = [("grpc.use_local_subchannel_pool", 1), *options]
+        if tls is not None:
+            self.channel = grpc.aio.secure_channel(address, tls, options, None, interceptors)
+        else:
+            self.channel = grpc.aio.insecure_channel(address, options, None, interceptors)
         self.auth = auth_service_pb2_grpc.AuthServiceStub(self.channel)
         self.identity = identity_service_pb2_grpc.IdentityServiceStub(self.channel)
         self.machines = machine_service_pb2_grpc.MachineServiceStub(self.channel)
@@ -164,6 +169,7 @@ class ServerProcess:
             text=True,
         )
         self.address = ""
+        self.gateway_address = ""
         self.admin_key = ""
         self._read_greeting()
 
@@ -172,6 +178,8 @@ class ServerProcess:
         for line in self.process.stdout:
             if line.startswith("Smooth Core serves on "):
                 self.address = line.removeprefix("Smooth Core serves on ").split(",")[0].strip()
+            if line.startswith("with client certificates on "):
+                self.gateway_address = line.split()[-1]
             if "SMOOTH_API_KEY=" in line:
                 self.admin_key = line.partition("SMOOTH_API_KEY=")[2].strip()
             if line.strip() == "ready":

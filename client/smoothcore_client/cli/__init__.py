@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 _FLAGS = {"--json", "--tls", "--insecure"}
-_OPTIONS = {"--server", "--key", "--key-file", "--ca", "--timeout"}
+_OPTIONS = {"--server", "--key", "--key-file", "--ca", "--cert", "--cert-key", "--timeout"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -33,21 +33,22 @@ def login(
 ) -> None:
     """Log in as a user, or with an API key, and remember it.
 
-    With --key (or --key-file) it is a key. Otherwise it is a user, who is asked for e-mail and
-    password; the password is not stored. What is stored is readable by you only. Other commands
-    renew a session by themselves until it ends (smooth whoami says when).
+    With --key (or --key-file) it is a key, with --cert a certificate that stands for one. Otherwise
+    it is a user, who is asked for e-mail and password; the password is not stored. What is stored
+    is readable by you only. Other commands renew a session by themselves until it ends (smooth
+    whoami says when).
 
     Exit codes: 0 stored; 2 the server does not answer, or does not take it.
     """
     settings: Settings = ctx.obj
     known = settings.login()
-    if not (email or known.key):
+    if not (email or known.key or known.cert):
         email = typer.prompt("E-mail (empty to log in with an API key)", default="")
     if email:
         password = _password(password_file)
         who = asyncio.run(_begin_session(known, settings, (organization, email, password)))
     else:
-        key = known.key or typer.prompt("API key", hide_input=True)
+        key = known.key or ("" if known.cert else typer.prompt("API key", hide_input=True))
         who = asyncio.run(_check_key(dataclasses.replace(known, key=key, session=None), settings))
     if settings.json:
         Output(json=True).object(who)

@@ -80,6 +80,16 @@ def global_options(
         Path | None,
         typer.Option(metavar="FILE", help="TLS, trusting the authorities in this PEM file."),
     ] = None,
+    cert: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Your certificate (PEM), where the server asks for one; it may stand for a key.",
+        ),
+    ] = None,
+    cert_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The key of --cert (PEM).")
+    ] = None,
     tls: Annotated[
         bool, typer.Option("--tls", help="TLS, trusting the authorities of the system.")
     ] = False,
@@ -104,6 +114,8 @@ def global_options(
         key=key,
         key_file=key_file,
         ca=ca,
+        cert=cert,
+        cert_key=cert_key,
         tls=tls,
         insecure=insecure,
         json=json,

@@ -23,6 +23,8 @@ class Login:
     server: str
     key: str = dataclasses.field(default="", repr=False)
     ca: str = ""
+    cert: str = ""
+    cert_key: str = ""
     tls: bool = False
     insecure: bool = False
     session: SessionTokens | None = None

@@ -35,6 +35,14 @@ def create(
         typer.Option("--machine", "-m", help="Bind it to this machine; repeatable."),
     ] = None,
     client: Annotated[str, typer.Option(help="Recorded with each of its changes.")] = "",
+    certificate_names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--certificate-name",
+            metavar="DNS:NAME|URI:URI",
+            help="Name in a client's certificate that stands for the key; repeatable.",
+        ),
+    ] = None,
     expires: Annotated[
         timedelta | None, duration_option("--expires", "How long it works, e.g. 90d.")
     ] = None,
@@ -51,6 +59,7 @@ def create(
         roles=[role_name(role) for role in roles or ()],
         machines=[machine_name(machine) for machine in machines or ()],
         client=client,
+        certificate_names=certificate_names or (),
     )
     if expires is not None:
         key.expire_time.FromDatetime(datetime.now(UTC) + expires)

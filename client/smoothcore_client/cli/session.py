@@ -37,6 +37,8 @@ class Settings:
     key: str | None = None
     key_file: Path | None = None
     ca: Path | None = None
+    cert: Path | None = None
+    cert_key: Path | None = None
     tls: bool = False
     insecure: bool = False
     json: bool = False
@@ -51,14 +53,25 @@ class Settings:
         server = self.server or (stored.server if stored else DEFAULT_TARGET)
         known = stored if stored and stored.server == server else Login(server)
         key = self._key()
+        cert, cert_key = self._certificate(known)
         return Login(
             server=server,
             key=key or known.key,
             ca=str(self.ca or known.ca),
+            cert=cert,
+            cert_key=cert_key,
             tls=self.tls or known.tls,
             insecure=self.insecure or known.insecure,
             session=None if key else known.session,
         )
+
+    def _certificate(self, known: Login) -> tuple[str, str]:
+        """The client's certificate and its key, which belong together."""
+        if (self.cert is None) != (self.cert_key is None):
+            raise CommandError("--cert and --cert-key go together")
+        if self.cert is None:
+            return known.cert, known.cert_key
+        return str(self.cert.absolute()), str(self.cert_key and self.cert_key.absolute())
 
     def _key(self) -> str:
         if self.key_file is not None:
@@ -82,7 +95,13 @@ def open_client(
     login: Login, timeout: float, session_store: SessionStore | None = None
 ) -> AsyncClient:
     """A client for a login."""
-    tls: TLS | None = TLS(ca=login.ca or None) if login.tls or login.ca else None
+    tls: TLS | None = None
+    if login.tls or login.ca or login.cert:
+        tls = TLS(
+            ca=login.ca or None,
+            certificate=login.cert or None,
+            private_key=login.cert_key or None,
+        )
     return AsyncClient(
         login.server,
         # The options hold what the environment says; a login without a key has none.

@@ -38,6 +38,7 @@ class ApiKey(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_NAMES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, e.g. "apiKeys/0192…". Set by the server."""
     uid: _builtins.str
@@ -83,6 +84,14 @@ class ApiKey(_message.Message):
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The roles it has, e.g. "roles/gateway": what they allow when the key is used, not when it is made."""
 
+    @_builtins.property
+    def certificate_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names in certificates that stand for this key: whoever shows a certificate with one of them as
+        subject alternative name, where the server asks for certificates, needs no secret. At most 10,
+        e.g. "DNS:edge-7.plant.example" (lower case, no wildcard) or "URI:spiffe://plant/gateway/edge-7".
+        A name stands for one key that works, in all organizations of the server.
+        """
+
     def __init__(
         self,
         *,
@@ -99,10 +108,11 @@ class ApiKey(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         roles: _abc.Iterable[_builtins.str] | None = ...,
+        certificate_names: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "expire_time", b"expire_time", "machines", b"machines", "name", b"name", "permissions", b"permissions", "revision", b"revision", "revoke_time", b"revoke_time", "roles", b"roles", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_names", b"certificate_names", "client", b"client", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "expire_time", b"expire_time", "machines", b"machines", "name", b"name", "permissions", b"permissions", "revision", b"revision", "revoke_time", b"revoke_time", "roles", b"roles", "uid", b"uid", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

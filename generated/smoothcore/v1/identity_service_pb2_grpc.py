@@ -142,7 +142,8 @@ class IdentityServiceServicer:
         """Makes an API key. The secret is in the reply, and nowhere else ever again: a repeat with the
         same request_id returns the key without it, with secret_already_shown set.
         Returns: NOT_FOUND if a role or a machine does not exist; PERMISSION_DENIED for a key that may do
-        more than the caller.
+        more than the caller; ALREADY_EXISTS if one of its certificate_names stands for another key that
+        works (revoke that one first).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

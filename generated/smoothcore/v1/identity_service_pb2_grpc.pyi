@@ -48,7 +48,8 @@ class IdentityServiceStub:
     """Makes an API key. The secret is in the reply, and nowhere else ever again: a repeat with the
     same request_id returns the key without it, with secret_already_shown set.
     Returns: NOT_FOUND if a role or a machine does not exist; PERMISSION_DENIED for a key that may do
-    more than the caller.
+    more than the caller; ALREADY_EXISTS if one of its certificate_names stands for another key that
+    works (revoke that one first).
     """
     GetApiKey: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetApiKeyRequest, _api_key_pb2.ApiKey]
     """Reads an API key, without its secret.
@@ -143,7 +144,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Makes an API key. The secret is in the reply, and nowhere else ever again: a repeat with the
     same request_id returns the key without it, with secret_already_shown set.
     Returns: NOT_FOUND if a role or a machine does not exist; PERMISSION_DENIED for a key that may do
-    more than the caller.
+    more than the caller; ALREADY_EXISTS if one of its certificate_names stands for another key that
+    works (revoke that one first).
     """
     GetApiKey: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetApiKeyRequest, _api_key_pb2.ApiKey]  # type: ignore[assignment]
     """Reads an API key, without its secret.
@@ -241,7 +243,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes an API key. The secret is in the reply, and nowhere else ever again: a repeat with the
         same request_id returns the key without it, with secret_already_shown set.
         Returns: NOT_FOUND if a role or a machine does not exist; PERMISSION_DENIED for a key that may do
-        more than the caller.
+        more than the caller; ALREADY_EXISTS if one of its certificate_names stands for another key that
+        works (revoke that one first).
         """
 
     @_abc_1.abstractmethod

@@ -52,6 +52,7 @@ def create_api_key(
     made = tx.api_keys.insert(
         dataclasses.replace(wanted, id=key_id, secret_hash=secret_hash(hashing_key, secret))
     )
+    tx.certificate_names.take(made)
     return NewApiKey(made, f"{PREFIX}_{key_id}_{secret}")
 
 
@@ -100,6 +101,7 @@ def revoke_api_key(tx: Transaction, key_id: str, etag: str, revoker: Principal) 
     if before.name != revoker.name:
         refuse_permissions(reach_of(tx, before).permissions, revoker)
     after = dataclasses.replace(before, revoke_time=before.revoke_time or tx.now)
+    tx.certificate_names.let_go(before)
     return tx.api_keys.update(before, after, etag)
 
 

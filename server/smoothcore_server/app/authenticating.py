@@ -16,6 +16,8 @@ from smoothcore_server.app.api_keys import (
     refuse_ended,
     secret_hash,
 )
+from smoothcore_server.app.brief_cache import CACHE_S, MAX_CACHED
+from smoothcore_server.app.certificates import shown_by
 from smoothcore_server.app.roles import permissions_of
 from smoothcore_server.app.sessions import principal_of_session, session_of
 from smoothcore_server.domain.errors import UnauthenticatedError
@@ -25,9 +27,6 @@ from smoothcore_server.store import instance
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Reader
 
-CACHE_S = 0.5
-"""A revoked key, or one whose role changed, is known as such within a second on every replica."""
-MAX_CACHED = 10_000
 EXTERNAL = "externalTokens/"
 """How the credential of somebody begins who is known to an external issuer."""
 
@@ -114,7 +113,8 @@ def principal_now(reader: Reader, principal: Principal) -> Principal:
     key = reader.api_keys.find(key_id)
     if key is None:
         raise invalid_credential("the API key is not known")
-    return principal_of_key(reader, key)
+    # A certificate that was shown for it ends when it did before.
+    return shown_by(principal_of_key(reader, key), principal.credential, principal.expire_time)
 
 
 def external_now(reader: Reader, principal: Principal) -> Principal:

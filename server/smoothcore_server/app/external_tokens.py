@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from smoothcore_server.app.authenticating import CACHE_S, EXTERNAL, MAX_CACHED, external_now
+from smoothcore_server.app.authenticating import EXTERNAL, external_now
+from smoothcore_server.app.brief_cache import CACHE_S, MAX_CACHED
 from smoothcore_server.app.json_web_token import (
     Expected,
     TokenError,

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict
-from dataclasses import dataclass
-
 from smoothcore_server.app.access_token import AccessClaims, AccessTokens
-from smoothcore_server.app.authenticating import CACHE_S, MAX_CACHED
+from smoothcore_server.app.brief_cache import BriefCache
 from smoothcore_server.app.json_web_token import TokenError
 from smoothcore_server.app.sessions import invalid_token, principal_of_session, session_over
 from smoothcore_server.domain.errors import UnauthenticatedError
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Reader
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A session as it was looked up."""
-
-    until: float
-    principal: Principal | None
-    """None for one that works no more."""
 
 
 class SessionAuthenticator:
@@ -32,7 +19,7 @@ class SessionAuthenticator:
     def __init__(self, store: Store, tokens: AccessTokens) -> None:
         self._store = store
         self._tokens = tokens
-        self._cache: OrderedDict[AccessClaims, _Known] = OrderedDict()
+        self._cache: BriefCache[AccessClaims, Principal | None] = BriefCache()
 
     async def __call__(self, token: str) -> Principal:
         """The principal of a token; raises UnauthenticatedError."""
@@ -40,15 +27,13 @@ class SessionAuthenticator:
             claims = await self._tokens.verify(token)
         except TokenError:
             raise invalid_token() from None
-        known = self._cache.get(claims)
-        if known is None or known.until <= time.monotonic():
-            known = await self._look_up(claims)
-        if known.principal is None:
+        principal = await self._cache.get(claims, self._look_up)
+        if principal is None:
             raise session_over()
-        return known.principal
+        return principal
 
-    async def _look_up(self, claims: AccessClaims) -> _Known:
-        until = time.monotonic() + CACHE_S
+    async def _look_up(self, claims: AccessClaims) -> Principal | None:
+        """None for a session that works no more."""
 
         def query(reader: Reader) -> Principal | None:
             try:
@@ -58,9 +43,4 @@ class SessionAuthenticator:
             except UnauthenticatedError:
                 return None
 
-        known = _Known(until, await self._store.read(claims.organization, query))
-        self._cache[claims] = known
-        self._cache.move_to_end(claims)
-        if len(self._cache) > MAX_CACHED:
-            self._cache.popitem(last=False)
-        return known
+        return await self._store.read(claims.organization, query)

@@ -67,7 +67,8 @@ class Principal:
     expire_time: datetime | None = None
     """When the credential stops working."""
     credential: str = ""
-    """Resource name of what was presented: that of the key, or of a user's session."""
+    """Resource name of what was presented: that of the key, of a user's session, or of the
+    certificate that stands for a key."""
     roles: frozenset[str] = frozenset()
     """Ids of its roles."""
 
@@ -102,6 +103,8 @@ class ApiKey:
     """Ids of roles; it may do what they and its own permissions allow."""
     machines: frozenset[str] = frozenset()
     client: str = ""
+    certificate_names: frozenset[str] = frozenset()
+    """Whoever shows a certificate with one of these names is this key, see `ClientCertificate`."""
     expire_time: datetime | None = None
     revoke_time: datetime | None = None
     secret_hash: bytes = field(default=b"", repr=False)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from smoothcore_server.domain.errors import ErrorReason, OutOfRangeError, SmoothCoreError
 from smoothcore_server.store import models
+from smoothcore_server.store.insert_missing import insert_missing
 
 _C = models.change_horizon.c
 _READ = select(_C.feed, _C.history).where(_C.organization_id == bindparam("organization"))
@@ -66,8 +66,7 @@ def too_old(revision: int, oldest: int) -> SmoothCoreError:
 def lock(connection: Connection, organization: str) -> Horizon:
     """The horizons, held against other compactions until the transaction ends."""
     row = {"organization_id": organization, "feed": 0, "history": 0, "seal": b""}
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert(models.change_horizon).values(row).on_conflict_do_nothing())
+    insert_missing(connection, models.change_horizon, row)
     locked = connection.execute(_READ.with_for_update(), {"organization": organization}).one()
     return Horizon(locked.feed, locked.history)
 

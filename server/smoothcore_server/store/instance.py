@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from smoothcore_server.domain.organization import Organization
 from smoothcore_server.domain.principal import ApiKey
 from smoothcore_server.store import models, nouns
 from smoothcore_server.store import organizations as organizations_table
+from smoothcore_server.store.insert_missing import insert_missing
 from smoothcore_server.store.transaction import new_id
 
 
@@ -49,9 +49,7 @@ def begin(connection: Connection, organization: str, now: datetime, fingerprint:
         "root_key_fingerprint": fingerprint,
         "create_time": now,
     }
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(models.instance).values(row).on_conflict_do_nothing()
-    if connection.execute(statement).rowcount == 1:
+    if insert_missing(connection, models.instance, row):
         organizations_table.insert(connection, Organization(organization), now)
 
 

@@ -410,12 +410,29 @@ api_key = Table(
     Column("roles", JSON, nullable=False),
     Column("machines", JSON, nullable=False),
     _text("client"),
+    # The table `certificate_name` has those of keys that work once more.
+    Column("certificate_names", JSON, nullable=False, server_default=text("'[]'")),
     Column("expire_time", UtcDateTime),
     Column("revoke_time", UtcDateTime),
     Column("secret_hash", LargeBinary, nullable=False),
     _of_organization(),
     # A credential is looked up by its id alone: it says which organization it belongs to.
     Index("uq_api_key_id", "id", unique=True),
+)
+
+certificate_name = Table(
+    "certificate_name",
+    metadata,
+    # Of one key in the whole instance, which trusts one authority for all organizations.
+    _key("name"),
+    _text("organization_id"),
+    _text("api_key_id"),
+    ForeignKeyConstraint(
+        ["organization_id", "api_key_id"],
+        ["api_key.organization_id", "api_key.id"],
+        ondelete="CASCADE",
+    ),
+    Index(None, "organization_id", "api_key_id"),
 )
 
 role = Table(

@@ -22,6 +22,7 @@ from smoothcore_server.domain.change import (
 from smoothcore_server.domain.errors import ErrorReason, ResourceExhaustedError, not_found
 from smoothcore_server.domain.resource import Meta
 from smoothcore_server.store import change_log, models, nouns
+from smoothcore_server.store.certificate_names import CertificateNames
 from smoothcore_server.store.machine_status import MachineStatusTable
 from smoothcore_server.store.noun import Noun, Resource
 from smoothcore_server.store.person_table import PersonTable
@@ -141,6 +142,11 @@ class Reader:
     def user_secrets(self) -> UserSecretTable:
         """The hashes of their passwords."""
         return UserSecretTable(self.connection, self.organization)
+
+    @cached_property
+    def certificate_names(self) -> CertificateNames:
+        """Which key a name in a certificate stands for."""
+        return CertificateNames(self.connection, self.organization, self.now)
 
     @cached_property
     def sessions(self) -> SessionTable:

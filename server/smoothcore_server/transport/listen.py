@@ -104,6 +104,12 @@ def check_addresses(settings: ServerSettings, metrics_listen: str = "") -> None:
         )
         if not settings.reuse_port:
             ensure_free(address)
+    for text in settings.gateway_listen:
+        address = parse(text)
+        if address.path is not None:
+            raise BadAddressError(f"{text!r}: gateways show their certificates over TCP only")
+        if not settings.reuse_port:
+            ensure_free(address)
     if metrics_listen:
         ensure_free(parse(metrics_listen))
 

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any, TypeAlias
 
 from smoothcore.v1 import tool_pb2
+from smoothcore_server.domain.certificate import MAX_NAMES, NAME_PATTERN, NAME_WORDS
 from smoothcore_server.domain.principal import EVERYTHING, PERMISSIONS
 
 KIB = 1024
@@ -97,6 +98,9 @@ _ID = Rule(is_id=True)
 _PASSWORD = Rule(max_length=256)
 
 FIELDS: dict[str, Rule] = {
+    "smoothcore.v1.ApiKey.certificate_names": Rule(
+        max_items=MAX_NAMES, pattern=NAME_PATTERN, words=NAME_WORDS
+    ),
     "smoothcore.v1.ApiKey.client": Rule(max_length=64),
     "smoothcore.v1.ApiKey.machines": Rule(reference="smoothcore.v1/Machine"),
     "smoothcore.v1.ApiKey.permissions": Rule(choices=PERMISSIONS | {EVERYTHING}),

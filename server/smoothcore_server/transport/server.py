@@ -22,7 +22,11 @@ from smoothcore_server.transport.interceptors.address_limits import AddressLimit
 from smoothcore_server.transport.interceptors.boundary import Boundary
 from smoothcore_server.transport.interceptors.chain import Chain
 from smoothcore_server.transport.interceptors.draining import Draining
-from smoothcore_server.transport.interceptors.identity import Authenticate, Identity
+from smoothcore_server.transport.interceptors.identity import (
+    Authenticate,
+    AuthenticateCertificate,
+    Identity,
+)
 from smoothcore_server.transport.interceptors.organization_limits import (
     OrganizationLimits,
     Terms,
@@ -47,6 +51,15 @@ class Service:
     """The full name: ``smoothcore.v1.ToolService``."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Port:
+    """Where the server listens, and how."""
+
+    address: listen.Address
+    tls: TlsFiles | None
+    """Its own: each listener is told once that the files have changed."""
+
+
 class GrpcServer:
     """A server that has not started, runs, or has gone."""
 
@@ -63,6 +76,7 @@ class GrpcServer:
         limiter: RateLimiter | None = None,
         note: Note = unnoted,
         terms: Terms = no_terms,
+        authenticate_certificate: AuthenticateCertificate | None = None,
         is_operators: bool = False,
     ) -> None:
         """Raises ListenError, TlsError or UndeclaredAccessError for what can be told now.
@@ -71,18 +85,12 @@ class GrpcServer:
         of ours describes, by ``/service/Method`` or by service. ``is_operators``: it serves the
         operator's methods and nothing else, on a local socket. ``limiter`` counts calls; in this
         process unless given. ``terms``: what an organization may do. ``note`` is told of refusals
-        and of sensitive calls.
+        and of sensitive calls. ``authenticate_certificate`` knows whom the certificates of clients
+        stand for; without it they stand for nobody.
         """
         self._settings = settings
         self._services = tuple(services)
-        self._addresses = [listen.parse(text) for text in settings.listen]
-        for address in self._addresses:
-            listen.check_secure(
-                address,
-                has_tls=settings.tls is not None,
-                insecure_listen=settings.insecure_listen,
-            )
-        self._tls = TlsFiles(settings.tls) if settings.tls else None
+        self._ports = _ports(settings)
         self.drain = drain or Drain()
         self.health = Health(service.name for service in services)
         metrics = CallMetrics(registry)
@@ -94,6 +102,7 @@ class GrpcServer:
                 authenticate,
                 {**self._access(more_access or {}), **(more_access or {})},
                 note=note,
+                authenticate_certificate=authenticate_certificate,
                 is_operators=is_operators,
             ),
             OrganizationLimits(terms, limiter),
@@ -105,7 +114,8 @@ class GrpcServer:
         self._server = grpc.aio.server(interceptors=(self._chain,), options=_options(settings))
 
     async def start(self) -> tuple[str, ...]:
-        """Bind and serve; gives the addresses with their true ports. Health is NOT_SERVING.
+        """Bind and serve; gives the addresses with their true ports, those for gateways behind the
+        others. Health is NOT_SERVING.
 
         Raises ListenError (PortInUseError and others) with a message for the operator.
         """
@@ -115,7 +125,7 @@ class GrpcServer:
         await self.health.register(self._server)
         if self._settings.reflection:
             reflection.register(self._server, [*(each.name for each in self._services), HEALTH])
-        bound = tuple(self._bind(address) for address in self._addresses)
+        bound = tuple(self._bind(port) for port in self._ports)
         await self._server.start()
         return bound
 
@@ -131,15 +141,16 @@ class GrpcServer:
         names = [service.name for service in self._services if service.name not in more]
         public = self._settings.public_probes
         if public is None:
-            public = all(address.is_local for address in self._addresses)
+            public = all(port.address.is_local for port in self._ports)
         probes = [HEALTH, REFLECTION_V1ALPHA, REFLECTION_V1]
         return access_table([*names, *probes], probes_are_public=public)
 
-    def _bind(self, address: listen.Address) -> str:
+    def _bind(self, port: _Port) -> str:
+        address = port.address
         if not self._settings.reuse_port:
             listen.ensure_free(address)
         try:
-            port = self._add_port(address)
+            number = self._add_port(port)
         except RuntimeError:
             raise listen.PortInUseError(
                 f"cannot listen on {address.text}; another process may have taken it just now"
@@ -147,12 +158,27 @@ class GrpcServer:
         if address.path is not None:
             address.path.chmod(self._settings.unix_socket_mode)
             return address.text
-        return f"{address.text.rpartition(':')[0]}:{port}"
+        return f"{address.text.rpartition(':')[0]}:{number}"
 
-    def _add_port(self, address: listen.Address) -> int:
-        if self._tls and address.path is None:
-            return self._server.add_secure_port(address.text, self._tls.credentials())
-        return self._server.add_insecure_port(address.text)
+    def _add_port(self, port: _Port) -> int:
+        if port.tls is not None:
+            return self._server.add_secure_port(port.address.text, port.tls.credentials())
+        return self._server.add_insecure_port(port.address.text)
+
+
+def _ports(settings: ServerSettings) -> list[_Port]:
+    """Raises ListenError, TlsError."""
+    ports = []
+    for text in settings.listen:
+        address = listen.parse(text)
+        has_tls = settings.tls is not None
+        listen.check_secure(address, has_tls=has_tls, insecure_listen=settings.insecure_listen)
+        tls = settings.tls if address.path is None else None
+        ports.append(_Port(address, TlsFiles(tls) if tls else None))
+    for text in settings.gateway_listen:
+        assert settings.gateway_tls is not None, "gateways are served with TLS only"
+        ports.append(_Port(listen.parse(text), TlsFiles(settings.gateway_tls)))
+    return ports
 
 
 def _assert_async(service: Service) -> None:

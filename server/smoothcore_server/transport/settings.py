@@ -59,7 +59,8 @@ class TlsSettings:
     """The certificate chain, leaf first."""
     key: Path
     client_ca: Path | None = None
-    """When set, clients must present a certificate of this authority, besides their API key."""
+    """When set, clients must present a certificate of this authority. Where its names stand for an
+    API key, they need no other credential."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,11 @@ class ServerSettings:
     """Whether an address other than loopback may be served without TLS (behind a mesh or a proxy
     that does it). API keys travel in plain text then."""
     tls: TlsSettings | None = None
-    """Serves all TCP addresses with TLS; unix sockets stay as they are."""
+    """Serves all TCP addresses of ``listen`` with TLS; unix sockets stay as they are."""
+    gateway_listen: tuple[str, ...] = ()
+    """More addresses, TCP only, for clients that present a certificate."""
+    gateway_tls: TlsSettings | None = None
+    """Serves ``gateway_listen``; it has a client_ca."""
     public_probes: bool | None = None
     """Whether health and reflection need no credential; None: only when every address is loopback
     or a unix socket."""

@@ -22,7 +22,7 @@ class TlsError(Exception):
 
 
 class TlsFiles:
-    """Certificate, key and client authority on disk.
+    """Certificate, key and client authority on disk, as one listener has read them.
 
     gRPC asks with every handshake; files that have not changed are not read again, and a pair that
     does not fit together (half of it was renewed) leaves the old one in use.

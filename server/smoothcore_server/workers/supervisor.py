@@ -17,8 +17,8 @@ from smoothcore_server.workers.worker_process import WorkerProcess
 
 PATIENCE_S = 30.0
 """Beyond the delay for load balancers: how long a worker may take to go away."""
-Command = Callable[[int, Sequence[str]], Sequence[str]]
-"""The command of a worker, of its number and the addresses to listen on."""
+Command = Callable[[int, Sequence[str], Sequence[str]], Sequence[str]]
+"""The command of a worker, of its number, the addresses to listen on, and those for gateways."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Tell:
 
     first_start: Callable[[str, FirstStart], None]
     """As soon as a key was made, also if no worker should start: of the address and the key."""
-    ready: Callable[[Sequence[str], Sequence[str]], None]
-    """Of the addresses, and those of the metrics, once all workers serve."""
+    ready: Callable[[Sequence[str], Sequence[str], Sequence[str]], None]
+    """Of the addresses, those for gateways and those of the metrics, once all workers serve."""
 
 
 def check(settings: Settings) -> None:
@@ -71,9 +71,10 @@ class Supervisor:
         check(self._settings)
         with contextlib.ExitStack() as reserved:
             # Held as long as this process lives: the port stays ours while workers come and go.
-            addresses = [
-                reserved.enter_context(reserve(parse(text))) for text in self._settings.listen
-            ]
+            addresses, gateways = (
+                [reserved.enter_context(reserve(parse(text))) for text in texts]
+                for texts in (self._settings.listen, self._settings.gateway_listen)
+            )
             self._listen_for_signals()
             first_start = await self._prepare()
             if first_start is not None:
@@ -81,11 +82,13 @@ class Supervisor:
             if self._stopping.is_set():
                 return 0
             self._workers = [
-                WorkerProcess(number, self._command(number, addresses))
+                WorkerProcess(number, self._command(number, addresses, gateways))
                 for number in range(self._settings.workers)
             ]
             await self._start()
-            tell.ready(addresses, [each.metrics for each in self._workers if each.metrics])
+            tell.ready(
+                addresses, gateways, [each.metrics for each in self._workers if each.metrics]
+            )
             await self._keep()
         return max(abs(worker.exit_code) for worker in self._workers)
 

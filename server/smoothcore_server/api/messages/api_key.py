@@ -18,6 +18,7 @@ def to_message(key: domain.ApiKey) -> api_key_pb2.ApiKey:
         roles=names.names_of("roles", key.roles),
         machines=names.names_of("machines", key.machines),
         client=key.client,
+        certificate_names=sorted(key.certificate_names),
         expire_time=timestamp(key.expire_time),
         revoke_time=timestamp(key.revoke_time),
     )
@@ -32,5 +33,6 @@ def from_message(message: api_key_pb2.ApiKey) -> domain.ApiKey:
         roles=names.ids_of(message.roles),
         machines=names.ids_of(message.machines),
         client=message.client,
+        certificate_names=frozenset(message.certificate_names),
         expire_time=moment_from(message.expire_time) if message.HasField("expire_time") else None,
     )

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from smoothcore_server.app.call import current_call
 from smoothcore_server.app.security_events import Note
+from smoothcore_server.domain.certificate import ClientCertificate
 from smoothcore_server.domain.errors import (
     ErrorReason,
     PermissionDeniedError,
@@ -18,6 +19,7 @@ from smoothcore_server.domain.errors import (
 )
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.domain.security_event import SecurityEventKind
+from smoothcore_server.transport.client_certificates import client_certificate
 from smoothcore_server.transport.handlers import Around, Check, Invocation, Metadata, Proceed
 from smoothcore_server.transport.interceptors.access import Access, find
 from smoothcore_server.transport.methods import Method
@@ -25,11 +27,17 @@ from smoothcore_server.transport.methods import Method
 Authenticate: TypeAlias = Callable[[str], Awaitable[Principal]]
 """From the secret of a credential to its holder; raises UnauthenticatedError for a bad one."""
 
+AuthenticateCertificate: TypeAlias = Callable[[ClientCertificate], Awaitable[Principal | None]]
+"""From a certificate to the API key that it stands for, None for none; raises
+UnauthenticatedError for one that works no more."""
+
 OPERATOR = Principal("", "operator/smoothd", "the operator of this instance")
 """Who calls on the local socket: its file is the credential."""
 
 _HEADER = "authorization"
 _MAX_TOKEN = 4_096
+_MAX_SHOWN = 5
+"""Names of a certificate, in an error."""
 _HOW_TO = (
     'send it as metadata "authorization: Bearer sk_…"; '
     "`smoothd keys create` on the server makes one, or ask an administrator"
@@ -47,10 +55,13 @@ class Identity:
         access: Mapping[str, Access],
         *,
         note: Note,
+        authenticate_certificate: AuthenticateCertificate | None = None,
         is_operators: bool = False,
     ) -> None:
-        """``is_operators``: this server listens on the operator's socket and nowhere else."""
+        """``authenticate_certificate``: None where clients are asked for no certificate.
+        ``is_operators``: this server listens on the operator's socket and nowhere else."""
         self._authenticate = authenticate
+        self._authenticate_certificate = authenticate_certificate
         self._access = access
         self._note = note
         self._is_operators = is_operators
@@ -70,7 +81,7 @@ class Identity:
 
     def _guard(self, access: Access) -> Around:
         async def around(invocation: Invocation, proceed: Proceed) -> Any:
-            principal = await self._authenticate(_token(invocation.metadata))
+            principal = await self._identify(invocation)
             current_call.get().principal = principal
             if access.permission and not principal.may(access.permission):
                 raise _lacks(principal, access.permission)
@@ -82,6 +93,24 @@ class Identity:
             return await proceed(invocation)
 
         return around
+
+    async def _identify(self, invocation: Invocation) -> Principal:
+        find_holder = self._authenticate_certificate
+        certificate = client_certificate(invocation.context) if find_holder else None
+        if certificate is None or find_holder is None:
+            return await self._authenticate(_token(invocation.metadata))
+        if not _has_token(invocation.metadata):
+            holder = await find_holder(certificate)
+            if holder is None:
+                raise _stands_for_nobody(certificate)
+            return holder
+        principal = await self._authenticate(_token(invocation.metadata))
+        holder = await find_holder(certificate)
+        if holder is not None and _whose(holder) != _whose(principal):
+            # Whose credential it is stands in the security event: it may have been stolen.
+            current_call.get().principal = principal
+            raise _somebody_elses()
+        return principal
 
     async def _as_operator(self, invocation: Invocation, proceed: Proceed) -> Any:
         current_call.get().principal = OPERATOR
@@ -117,6 +146,14 @@ async def _refuse_undeclared(invocation: Invocation, _proceed: Proceed) -> Any:
     )
 
 
+def _whose(principal: Principal) -> tuple[str, str]:
+    return principal.organization, principal.name
+
+
+def _has_token(metadata: Metadata) -> bool:
+    return any(key == _HEADER for key, _ in metadata)
+
+
 def _token(metadata: Metadata) -> str:
     """The secret in the metadata of a call."""
     values = [value for key, value in metadata if key == _HEADER]
@@ -131,6 +168,29 @@ def _token(metadata: Metadata) -> str:
 
 def _missing(message: str) -> UnauthenticatedError:
     return UnauthenticatedError(ErrorReason.CREDENTIAL_MISSING, message)
+
+
+def _stands_for_nobody(certificate: ClientCertificate) -> UnauthenticatedError:
+    names = sorted(certificate.names)
+    if not names:
+        return _missing(
+            "the client's certificate has no subject alternative name that can stand for an API "
+            f"key (DNS without a wildcard, or URI); issue one that has, or {_HOW_TO}"
+        )
+    seen = ", ".join(name[:100] for name in names[:_MAX_SHOWN])
+    seen += f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
+    return _missing(
+        f"the client's certificate ({seen}) stands for no API key that works; an administrator "
+        f"binds one with `smooth keys create --certificate-name {names[0][:100]}`, or {_HOW_TO}"
+    )
+
+
+def _somebody_elses() -> UnauthenticatedError:
+    return UnauthenticatedError(
+        ErrorReason.CREDENTIAL_INVALID,
+        "the metadata authorization and the client's certificate name different holders; leave the "
+        "authorization away, or use the certificate with its own key",
+    )
 
 
 def _machine_check(access: Access, principal: Principal) -> Check:
