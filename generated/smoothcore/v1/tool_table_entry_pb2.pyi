@@ -111,15 +111,15 @@ class Registers(_message.Message):
     ORIENTATION_FIELD_NUMBER: _builtins.int
     UNREADABLE_FIELDS_FIELD_NUMBER: _builtins.int
     a_deg: _builtins.float
-    """Offset in A, degrees."""
+    """Offset in A, degrees: -36000 to 36000."""
     b_deg: _builtins.float
-    """Offset in B, degrees."""
+    """Offset in B, degrees: -36000 to 36000."""
     c_deg: _builtins.float
-    """Offset in C, degrees."""
+    """Offset in C, degrees: -36000 to 36000."""
     front_angle_deg: _builtins.float
-    """Front angle of a lathe tool, degrees."""
+    """Front angle of a lathe tool, degrees: -360 to 360."""
     back_angle_deg: _builtins.float
-    """Back angle of a lathe tool, degrees."""
+    """Back angle of a lathe tool, degrees: -360 to 360."""
     orientation: _builtins.int
     """Orientation of a lathe tool, 0 to 9."""
     @_builtins.property

@@ -117,6 +117,8 @@ def _between(
 
 def _last_before(reader: Reader, time: datetime) -> int:
     """The newest revision that was committed before a time; 0 where there was none."""
+    if time.year == 1:
+        return 0  # The first moment of all has none before it to ask for.
     return change_log.revision_at(reader.connection, reader.organization, time - TICK)
 
 

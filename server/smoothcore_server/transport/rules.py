@@ -92,6 +92,8 @@ BY_NAME: dict[str, Rule] = {
 
 _NOT_NEGATIVE = Rule(not_negative=True)
 _FROM_ZERO = Rule(minimum=0)
+_ANGLE = Rule(minimum=-360, maximum=360)
+_ROTATION = Rule(minimum=-36_000, maximum=36_000)
 _TEXT_200 = Rule(max_length=200)
 _TEXT_500 = Rule(max_length=500, multiline=True)
 _ID = Rule(is_id=True)
@@ -144,6 +146,9 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.Organization.max_requests_per_minute": _FROM_ZERO,
     "smoothcore.v1.Organization.max_resources": _FROM_ZERO,
     "smoothcore.v1.Organization.max_streams": _FROM_ZERO,
+    **{f"smoothcore.v1.Registers.{axis}_deg": _ROTATION for axis in "abc"},
+    "smoothcore.v1.Registers.back_angle_deg": _ANGLE,
+    "smoothcore.v1.Registers.front_angle_deg": _ANGLE,
     "smoothcore.v1.Registers.orientation": Rule(minimum=0, maximum=9),
     "smoothcore.v1.Role.description": _TEXT_500,
     "smoothcore.v1.Role.permissions": Rule(choices=PERMISSIONS),

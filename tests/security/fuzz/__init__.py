@@ -1,0 +1,1 @@
+"""Requests that no client would send, made from the descriptors of the contract."""
