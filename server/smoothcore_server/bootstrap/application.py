@@ -1,12 +1,10 @@
-"""The composition root: the only place that wires things."""
+"""A whole server: started, running, stopped."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -34,27 +32,21 @@ from smoothcore_server.api.auth_service import Sources as LoginSources
 from smoothcore_server.api.binding_service import BindingApi
 from smoothcore_server.api.change_service import ChangeApi
 from smoothcore_server.api.identity_service import IdentityApi
-from smoothcore_server.api.instance_service import InstanceApi, Running
 from smoothcore_server.api.job_service import JobApi
 from smoothcore_server.api.machine_service import MachineApi
-from smoothcore_server.api.messages.change_set import encode_image
 from smoothcore_server.api.paging import PageTokens
 from smoothcore_server.api.program_service import ProgramApi
 from smoothcore_server.api.tool_service import ToolApi
 from smoothcore_server.api.tool_set_service import ToolSetApi
 from smoothcore_server.api.verification_service import VerificationApi
 from smoothcore_server.api.watch import WatchSettings
-from smoothcore_server.app import organizations, quotas, readiness, signing_keys
 from smoothcore_server.app.access_token import AccessTokens
-from smoothcore_server.app.api_keys import create_api_key
 from smoothcore_server.app.audit import Auditor
 from smoothcore_server.app.authenticating import Authenticator
 from smoothcore_server.app.certificates import CertificateAuthenticator
 from smoothcore_server.app.compaction import CompactionTimer, Compactor
 from smoothcore_server.app.credentials import Credentials
 from smoothcore_server.app.ended_sessions import EndedSessions
-from smoothcore_server.app.external_tokens import ExternalAuthenticator, ExternalIssuer
-from smoothcore_server.app.jwk_set import JwkSet, JwkSetError, is_url
 from smoothcore_server.app.lockout import InProcessLockout, Lockout
 from smoothcore_server.app.login import Logins
 from smoothcore_server.app.organizations import Terms
@@ -67,220 +59,33 @@ from smoothcore_server.app.shared_lockout import SharedLockout
 from smoothcore_server.app.shared_rate_limits import SharedRateLimiter
 from smoothcore_server.app.signing_keys import SigningKeys
 from smoothcore_server.app.staleness import StalenessTimer
-from smoothcore_server.app.users import create_user, refuse_password
-from smoothcore_server.config import ConfigError, Settings
-from smoothcore_server.domain.organization import Organization
-from smoothcore_server.domain.principal import EVERYTHING, ApiKey
-from smoothcore_server.domain.rate import Rate
+from smoothcore_server.bootstrap.database import Database, FirstStart
+from smoothcore_server.bootstrap.issuer import external_authenticator, issuer_keys
+from smoothcore_server.bootstrap.serving import check_serving, server_settings
+from smoothcore_server.config import Settings
 from smoothcore_server.domain.session import SessionLifetimes
-from smoothcore_server.domain.user import Person, User
 from smoothcore_server.feed.tailer import Feed
 from smoothcore_server.feed.tokens import ResumeTokens
 from smoothcore_server.feed.wakeups.postgres import PostgresWakeups
 from smoothcore_server.feed.wakeups.redis import RedisWakeups
 from smoothcore_server.feed.wakeups.sqlite import SqliteWakeups
 from smoothcore_server.feed.wakeups.wakeups import Wakeups
-from smoothcore_server.store import instance, secret_table, signing_key_table, sqlite_backup
-from smoothcore_server.store.engine import Engine
-from smoothcore_server.store.envelope import Envelope
-from smoothcore_server.store.postgres import PostgresEngine
+from smoothcore_server.store import instance
 from smoothcore_server.store.root_key import (
     Keys,
-    RootKeyError,
-    derive_keys,
-    load_or_create_root_key,
-    parse_root_key,
 )
-from smoothcore_server.store.sqlite import SqliteEngine
-from smoothcore_server.store.store import Store
-from smoothcore_server.store.transaction import Author, Transaction
 from smoothcore_server.transport.drain import Drain
-from smoothcore_server.transport.listen import ListenError, check_addresses
+from smoothcore_server.transport.listen import ListenError
 from smoothcore_server.transport.metrics import MetricsServer, start_metrics_server
 from smoothcore_server.transport.operator import operator_server
 from smoothcore_server.transport.server import GrpcServer, Service
 from smoothcore_server.transport.settings import (
-    ClassLimits,
     DrainSettings,
-    Limits,
     ServerSettings,
-    TlsSettings,
 )
-from smoothcore_server.transport.tls import check_files
 
-DEFAULT_ORGANIZATION = "default"
-OPERATOR = "operator/smoothd"
-"""The actor of what the operator does with `smoothd` commands."""
 HEALTH_INTERVAL_S = 1.0
-REWRAP_BATCH = 200
-"""Secrets; so long does one transaction keep others from writing."""
 log = structlog.get_logger("smoothcore")
-
-
-@dataclass(frozen=True, slots=True)
-class FirstStart:
-    """What the first start made; the key is shown once."""
-
-    organization: str
-    admin_token: str
-
-
-class Database:
-    """An opened database and its keys: what `smoothd` commands need without a server."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.keys = _keys(settings)
-        self.envelope = Envelope(self.keys.envelope)
-        self.store = Store(
-            _engine(settings),
-            chain_key=self.keys.chain,
-            encode=encode_image,
-            before_commit=_before_commit,
-        )
-
-    async def prepare(self) -> FirstStart | None:
-        """Migrate; on an empty database make the first organization and its admin key."""
-        await self.store.run_write(smoothcore_migrations.upgrade)
-        now = self.store.clock()
-        await self.store.run_write(
-            lambda connection: instance.begin(
-                connection, DEFAULT_ORGANIZATION, now, self.keys.fingerprint
-            )
-        )
-        if await self.store.run_read(instance.root_key_fingerprint) != self.keys.fingerprint:
-            raise RootKeyError(
-                "the root key is not the one that this database was made with: its API keys and "
-                "its change log could not be verified. Restore root.key (or SMOOTH_ROOT_KEY) from "
-                "your copy"
-            )
-        await self.store.run_write(
-            lambda connection: signing_key_table.ensure(connection, self.envelope, now)
-        )
-        committed = await self.store.transact(
-            Author(DEFAULT_ORGANIZATION, OPERATOR, method="smoothd.serve"),
-            self._first_key,
-            lambda made, _revision: made,
-        )
-        token = committed.value
-        return FirstStart(DEFAULT_ORGANIZATION, token) if token else None
-
-    def _first_key(self, tx: Transaction) -> str:
-        """The admin key of an organization that has no key yet; empty where it has. A start that
-        was cut off before it could show the key is thereby made good by the next."""
-        if tx.api_keys.count():
-            return ""
-        return create_api_key(tx, _admin_key(), self.keys.api_key, maker=None).token
-
-    async def create_organization(self, organization: str, display_name: str) -> None:
-        """Make an organization."""
-        await organizations.create(self.store, Organization(organization, display_name))
-
-    async def create_key(self, organization: str, key: ApiKey) -> str:
-        """Make an API key as the operator; gives the token."""
-        committed = await self.store.transact(
-            Author(organization, OPERATOR, method="smoothd.keys.create"),
-            lambda tx: create_api_key(tx, key, self.keys.api_key, maker=None),
-            lambda made, _revision: made.token,
-        )
-        token: str = committed.value
-        return token
-
-    async def create_user(
-        self, organization: str, user: User, person: Person, password: str
-    ) -> User:
-        """Make a user as the operator."""
-        refuse_password("password", password, person.email)
-        passwords = PasswordHasher()
-        password_hash = await passwords.hash(password)
-        await passwords.stop()
-        committed = await self.store.transact(
-            Author(organization, OPERATOR, method="smoothd.users.create"),
-            lambda tx: create_user(tx, user, person, password_hash, maker=None),
-            lambda made, _revision: made,
-        )
-        made: User = committed.value
-        return made
-
-    async def rotate_signing_keys(self, *, revoke: bool) -> str:
-        """Sign access tokens with another key from now on; gives its id."""
-        lifetime = timedelta(seconds=self.settings.access_token_lifetime_s)
-        return await signing_keys.rotate(self.store, self.envelope, lifetime, revoke=revoke)
-
-    async def rewrap_secrets(self) -> tuple[int, int]:
-        """Wrap all sealed secrets with a new generation of keys; gives it, and how many they were.
-
-        A run that is cut off leaves some under the older generation, which can still be read; the
-        next run goes on with it.
-        """
-        generation = await self.store.run_write(secret_table.begin_rewrap)
-        count = 0
-        while some := await self.store.run_write(
-            lambda connection: secret_table.rewrap_some(
-                connection, self.envelope, generation, REWRAP_BATCH
-            )
-        ):
-            count += some
-        return generation, count
-
-    async def operator_api(self, start_time: datetime | None = None) -> InstanceApi:
-        """What only the operator may do; ``start_time`` is that of a server."""
-        schema = await self.store.run_read(smoothcore_migrations.current)
-        return InstanceApi(
-            self.store,
-            self.keys,
-            Running(schema, start_time),
-            lambda organization: self.create_key(organization, _admin_key()),
-        )
-
-    async def auditor(self) -> Auditor:
-        """Verifies the change logs of this database."""
-        timeline = await self.store.run_read(instance.timeline)
-        assert timeline is not None, "prepare() has made it"
-        return Auditor(self.store, self.keys, timeline)
-
-    async def close(self) -> None:
-        """Let go of the database."""
-        await self.store.close()
-
-
-async def restore_backup(settings: Settings, backup: Path | None, *, replace: bool) -> Path | None:
-    """Put a backup in the place of the database, which nobody has open, and begin a new history.
-    Gives where the database that was there is now.
-
-    On PostgreSQL, which has been restored already, there is no backup to name. Raises ConfigError
-    or BackupError.
-    """
-    is_sqlite = settings.url.drivername == "sqlite"
-    if is_sqlite != (backup is not None):
-        raise ConfigError(
-            "name the file that smoothd backup wrote"
-            if is_sqlite
-            else "PostgreSQL is restored with pg_restore; then run this without a file"
-        )
-    kept = None
-    if backup is not None:
-        kept = await asyncio.to_thread(_put_back, settings, backup, replace)
-    database = Database(settings)
-    try:
-        await database.store.run_write(instance.begin_timeline)
-        await database.prepare()
-    finally:
-        await database.close()
-    return kept
-
-
-def _put_back(settings: Settings, backup: Path, replace: bool) -> Path | None:
-    path = Path(settings.url.database or "")
-    there = path.exists()
-    if there and not replace:
-        raise ConfigError(f"there is a database {path}; --replace sets it aside")
-    sqlite_backup.check(backup, _keys(settings, is_restoring=True).fingerprint)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    kept = path.with_name(f"{path.name}.before-restore-{stamp}") if there else None
-    sqlite_backup.put_back(backup, path, kept)
-    return kept
 
 
 class Application:
@@ -308,7 +113,7 @@ class Application:
         # Before the first start makes a key that would never be shown.
         serving = server_settings(self.settings, reuse_port=self._shares_port)
         check_serving(serving, self.settings.metrics_listen)
-        issuer_keys = await _issuer_keys(self.settings)
+        keys_of_issuer = await issuer_keys(self.settings)
         self.database = Database(self.settings)
         self.store = self.database.store
         self.first_start = await self.database.prepare()
@@ -332,7 +137,7 @@ class Application:
             authenticate=Credentials(
                 Authenticator(self.store, self.database.keys.api_key),
                 SessionAuthenticator(self.store, self.access_tokens),
-                _external(self.settings, self.store, issuer_keys),
+                external_authenticator(self.settings, self.store, keys_of_issuer),
             ),
             terms=self.terms.of,
             registry=self.registry,
@@ -506,97 +311,9 @@ class Application:
             await asyncio.to_thread(self.metrics.stop)
 
 
-def _before_commit(tx: Transaction) -> None:
-    """What each transaction does at its end: judge what it has touched, and count it."""
-    readiness.refresh(tx)
-    quotas.check(tx)
-
-
 def _service(add: object, servicer: object) -> Service:
     name = getattr(add, "__name__", "").removeprefix("add_").removesuffix("Servicer_to_server")
     return Service(add, servicer, f"smoothcore.v1.{name}")  # type: ignore[arg-type]
-
-
-def check_serving(serving: ServerSettings, metrics_listen: str = "") -> None:
-    """Raise ListenError or TlsError for what would keep a server from serving."""
-    check_addresses(serving, metrics_listen)
-    for tls in (serving.tls, serving.gateway_tls):
-        if tls is not None:
-            check_files(tls)
-
-
-def server_settings(settings: Settings, *, reuse_port: bool = False) -> ServerSettings:
-    """What the transport needs of the settings."""
-    tls = None
-    if settings.tls_certificate is not None and settings.tls_key is not None:
-        tls = TlsSettings(
-            certificate=settings.tls_certificate,
-            key=settings.tls_key,
-            client_ca=settings.tls_client_ca,
-        )
-    has_gateways = bool(settings.gateway_listen)
-    return ServerSettings(
-        listen=tuple(settings.listen),
-        insecure_listen=settings.insecure_listen,
-        tls=replace(tls, client_ca=None) if tls and has_gateways else tls,
-        gateway_listen=tuple(settings.gateway_listen),
-        gateway_tls=tls if has_gateways else None,
-        reuse_port=reuse_port,
-        public_probes=settings.public_probes,
-        reflection=settings.reflection,
-        max_receive_bytes=settings.max_message_bytes,
-        max_connection_age_s=settings.max_connection_age_s,
-        limits=_limits(settings),
-    )
-
-
-BURST_S = 4.0
-"""A caller that was quiet may catch up on so much of its rate at once."""
-
-
-def _rate(per_s: float) -> Rate:
-    return Rate(per_s, max(1, round(per_s * BURST_S)))
-
-
-def _limits(settings: Settings) -> Limits:
-    usual = Limits()
-    return Limits(
-        address_rate=_rate(settings.address_calls_per_s),
-        unary=ClassLimits(
-            process=settings.max_calls,
-            principal=min(usual.unary.principal, settings.max_calls),
-            default_deadline_s=settings.default_deadline_s,
-            max_deadline_s=settings.max_deadline_s,
-            rate=_rate(settings.calls_per_s),
-        ),
-        watches=ClassLimits(
-            process=settings.max_watches,
-            principal=min(usual.watches.principal, settings.max_watches),
-            retry_after_s=usual.watches.retry_after_s,
-            rate=_rate(settings.watches_per_s),
-        ),
-        uploads=ClassLimits(
-            process=settings.max_uploads,
-            principal=min(usual.uploads.principal, settings.max_uploads),
-            default_deadline_s=usual.uploads.default_deadline_s,
-            max_deadline_s=usual.uploads.max_deadline_s,
-            retry_after_s=usual.uploads.retry_after_s,
-            rate=_rate(settings.uploads_per_s),
-        ),
-    )
-
-
-def _engine(settings: Settings) -> Engine:
-    url = settings.url
-    if url.drivername == "sqlite":
-        path = Path(url.database or "")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return SqliteEngine(path)
-    return PostgresEngine(
-        url.render_as_string(hide_password=False),
-        pool_size=settings.postgres_pool_size,
-        statement_timeout_s=settings.statement_timeout_s,
-    )
 
 
 def _wakeups(settings: Settings, timeline: str) -> Wakeups:
@@ -606,65 +323,6 @@ def _wakeups(settings: Settings, timeline: str) -> Wakeups:
     if url.drivername == "sqlite":
         return SqliteWakeups(Path(url.database or ""))
     return PostgresWakeups(url.render_as_string(hide_password=False))
-
-
-def _keys(settings: Settings, *, is_restoring: bool = False) -> Keys:
-    if settings.root_key is not None:
-        return derive_keys(parse_root_key(settings.root_key.get_secret_value()))
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(OSError):
-        settings.data_dir.chmod(0o700)
-    path = settings.data_dir / "root.key"
-    if not path.exists() and (is_restoring or database_file_exists(settings)):
-        raise RootKeyError(
-            f"{path} is missing, though the database is not new. Restore it from your copy: "
-            "without it no API key works and the change log cannot be verified"
-        )
-    return derive_keys(load_or_create_root_key(path))
-
-
-def database_file_exists(settings: Settings) -> bool:
-    """Whether there is a SQLite database already; False on PostgreSQL, which is asked later."""
-    url = settings.url
-    return url.drivername == "sqlite" and Path(url.database or "").exists()
-
-
-def _admin_key() -> ApiKey:
-    return ApiKey(id="", display_name="admin", permissions=frozenset({EVERYTHING}))
-
-
-async def _issuer_keys(settings: Settings) -> JwkSet | None:
-    """The keys of the external issuer, if one is configured. Raises ConfigError."""
-    if not settings.oidc_jwks:
-        return None
-    try:
-        keys = JwkSet(settings.oidc_jwks)
-    except JwkSetError as error:
-        raise ConfigError(f"oidc_jwks: {error}") from None
-    try:
-        await keys.load()
-    except JwkSetError as error:
-        if not is_url(settings.oidc_jwks):
-            raise ConfigError(f"oidc_jwks: {error}") from None
-        # The issuer may be down, or start later; its keys are asked for when they are needed.
-        log.warning("keys of the issuer cannot be read", reason=str(error))
-    return keys
-
-
-def _external(
-    settings: Settings, store: Store, keys: JwkSet | None
-) -> ExternalAuthenticator | None:
-    """Who recognizes tokens of the external issuer, if one is configured."""
-    if keys is None:
-        return None
-    issuer = ExternalIssuer(
-        issuer=settings.oidc_issuer,
-        audience=settings.oidc_audience,
-        organization=settings.oidc_organization,
-        role_claim=settings.oidc_role_claim,
-        role_map=settings.oidc_role_map,
-    )
-    return ExternalAuthenticator(store, keys, issuer)
 
 
 def _tracer(settings: Settings) -> Tracer | None:

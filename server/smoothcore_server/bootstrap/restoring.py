@@ -1,0 +1,50 @@
+"""Putting a backup in the place of a database."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from smoothcore_server.bootstrap.database import Database, load_keys
+from smoothcore_server.config import ConfigError, Settings
+from smoothcore_server.store import instance, sqlite_backup
+
+
+async def restore_backup(settings: Settings, backup: Path | None, *, replace: bool) -> Path | None:
+    """Put a backup in the place of the database, which nobody has open, and begin a new history.
+    Gives where the database that was there is now.
+
+    On PostgreSQL, which has been restored already, there is no backup to name. Raises ConfigError
+    or BackupError.
+    """
+    is_sqlite = settings.url.drivername == "sqlite"
+    if is_sqlite != (backup is not None):
+        raise ConfigError(
+            "name the file that smoothd backup wrote"
+            if is_sqlite
+            else "PostgreSQL is restored with pg_restore; then run this without a file"
+        )
+    kept = None
+    if backup is not None:
+        kept = await asyncio.to_thread(_put_back, settings, backup, replace)
+    database = Database(settings)
+    try:
+        await database.store.run_write(instance.begin_timeline)
+        await database.prepare()
+    finally:
+        await database.close()
+    return kept
+
+
+def _put_back(settings: Settings, backup: Path, replace: bool) -> Path | None:
+    path = Path(settings.url.database or "")
+    there = path.exists()
+    if there and not replace:
+        raise ConfigError(f"there is a database {path}; --replace sets it aside")
+    sqlite_backup.check(backup, load_keys(settings, is_restoring=True).fingerprint)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    kept = path.with_name(f"{path.name}.before-restore-{stamp}") if there else None
+    sqlite_backup.put_back(backup, path, kept)
+    return kept
