@@ -205,14 +205,26 @@ async def test_two_processes_with_one_session_renew_once(server: SmoothServer, a
 
 
 async def test_a_caller_who_gives_up_does_not_lose_the_next_tokens(
-    server: SmoothServer, client: AsyncClient
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pass_time(server, minutes=11)
-    for _ in range(5):
-        call = asyncio.ensure_future(client.tools.ListTools(ListToolsRequest()))
-        await asyncio.sleep(0.001)
-        call.cancel()
-        await asyncio.gather(call, return_exceptions=True)
+    """Given up between the server's commit and the answer's coming in."""
+    session = client._session
+    assert session is not None
+    original, answered = session._refresh, asyncio.Event()
+
+    async def slow(request: Any) -> Any:
+        reply = await original(request)
+        answered.set()
+        await asyncio.sleep(0.05)
+        return reply
+
+    monkeypatch.setattr(session, "_refresh", slow)
+    set_clock(monkeypatch, minutes=9)
+    call = asyncio.ensure_future(client.tools.ListTools(ListToolsRequest()))
+    await answered.wait()
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    assert call.cancelled()
     assert (await client.whoami()).principal == "users/ann"
 
 
