@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import grpc
 import pytest
 
 from smoothcore_server.store.store import utc_now
-from tests.support.logins import add_user
+from tests.support.logins import add_user, refresh
 from tests.support.requests import PASSWORD
 from tests.support.smooth import Caller, SmoothServer
 
@@ -144,3 +145,26 @@ async def test_a_session_that_is_over_says_how_to_go_on(
     assert done.code == 2
     assert "log in again" in done.err
     assert "Traceback" not in done.err
+
+
+async def test_a_user_logs_in_although_the_terminal_has_a_key(
+    server: SmoothServer, ann: Person
+) -> None:
+    """The key of the first start is still in the environment."""
+    done = await ann.runs(
+        "login",
+        "--email",
+        "ann@example.com",
+        "--password-file",
+        "-",
+        stdin=f"{PASSWORD}\n",
+        SMOOTH_API_KEY=server.admin_key,
+    )
+    assert done.code == 0, done.err
+    assert "users/ann" in (await ann.runs("whoami")).out
+    token = json.loads(ann.stored())["session"]["refresh_token"]
+    gone = await ann.runs("logout", SMOOTH_API_KEY=server.admin_key)
+    assert "logged out" in gone.err
+    with pytest.raises(grpc.aio.AioRpcError):
+        await server.caller("").auth.RefreshToken(refresh(token))
+    assert "nobody is logged in" in (await ann.runs("logout")).err

@@ -13,7 +13,13 @@ import typer
 from smoothcore.v1.auth_service_pb2 import WhoAmIResponse
 from smoothcore_client._errors import Unavailable
 from smoothcore_client.cli import wording
-from smoothcore_client.cli.config import Login, StoredSession, config_path, save_login
+from smoothcore_client.cli.config import (
+    Login,
+    StoredSession,
+    config_path,
+    load_login,
+    save_login,
+)
 from smoothcore_client.cli.output import Output, note
 from smoothcore_client.cli.session import Session, Settings, open_client, run
 
@@ -89,7 +95,11 @@ def logout(ctx: typer.Context) -> None:
     Exit codes: 0 done; 2 the server does not answer (it is forgotten here all the same).
     """
     settings: Settings = ctx.obj
-    known = settings.login()
+    # What was stored, also where the options or the environment name a key.
+    known = load_login()
+    if known is None or not (known.key or known.session):
+        note("nobody is logged in")
+        return
     try:
         if known.session is not None:
             asyncio.run(_end_session(known, settings))
@@ -102,7 +112,8 @@ def logout(ctx: typer.Context) -> None:
 
 
 async def _end_session(known: Login, settings: Settings) -> None:
-    async with open_client(known, settings.timeout, StoredSession(known)) as client:
+    login = dataclasses.replace(known, key="")
+    async with open_client(login, settings.timeout, StoredSession(login)) as client:
         await client.logout()
 
 
