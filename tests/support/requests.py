@@ -616,6 +616,8 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
         "AuthService.Login": auth_service_pb2.LoginRequest(
             organization="default", email="nobody@example.com", password=PASSWORD
         ),
+        "AuthService.ListSessions": auth_service_pb2.ListSessionsRequest(user=world.user),
+        "AuthService.RevokeSession": auth_service_pb2.RevokeSessionRequest(name="sessions/x"),
         "AuthService.Logout": auth_service_pb2.LogoutRequest(),
         "AuthService.RefreshToken": auth_service_pb2.RefreshTokenRequest(refresh_token="rt_a_b"),
         "AuthService.WhoAmI": auth_service_pb2.WhoAmIRequest(),

@@ -24,12 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from smoothcore.v1 import access_pb2 as smoothcore_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n smoothcore/v1/auth_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/access.proto\"\x0f\n\rWhoAmIRequest\"\xf2\x01\n\x0eWhoAmIResponse\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x14\n\x0corganization\x18\x03 \x01(\t\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12\x10\n\x08machines\x18\x05 \x03(\t\x12\x0e\n\x06\x63lient\x18\x06 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eserver_version\x18\x08 \x01(\t\x12\r\n\x05roles\x18\t \x03(\t\x12\x12\n\ncredential\x18\n \x01(\t\"q\n\x0cLoginRequest\x12\x1a\n\x0corganization\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x65mail\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08password\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\xea\x02\n\rLoginResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12=\n\x19refresh_token_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07session\x18\x05 \x01(\t\x12\x37\n\x13session_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04user\x18\x07 \x01(\t\x12\x1c\n\x14secret_already_shown\x18\x08 \x01(\x08\x12\x39\n\x16\x61\x63\x63\x65ss_token_valid_for\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\"L\n\x13RefreshTokenRequest\x12\x1b\n\rrefresh_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\xe3\x02\n\x14RefreshTokenResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12=\n\x19refresh_token_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07session\x18\x05 \x01(\t\x12\x37\n\x13session_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x14secret_already_shown\x18\x07 \x01(\x08\x12\x39\n\x16\x61\x63\x63\x65ss_token_valid_for\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\x17\n\x15GetSigningKeysRequest\"q\n\x16GetSigningKeysResponse\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\x12\'\n\x04keys\x18\x03 \x03(\x0b\x32\x19.smoothcore.v1.SigningKey\x12\x0c\n\x04jwks\x18\x04 \x01(\t\"t\n\nSigningKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x11\n\talgorithm\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xbc\x04\n\x0b\x41uthService\x12\x63\n\x05Login\x12\x1b.smoothcore.v1.LoginRequest\x1a\x1c.smoothcore.v1.LoginResponse\"\x1f\xa2\xbb\x18\x02\x18\x01\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth:login:\x01*\x12z\n\x0cRefreshToken\x12\".smoothcore.v1.RefreshTokenRequest\x1a#.smoothcore.v1.RefreshTokenResponse\"!\xa2\xbb\x18\x02\x18\x01\x82\xd3\xe4\x93\x02\x15\"\x10/v1/auth:refresh:\x01*\x12g\n\x06Logout\x12\x1c.smoothcore.v1.LogoutRequest\x1a\x1d.smoothcore.v1.LogoutResponse\" \xa2\xbb\x18\x02(\x01\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/auth:logout:\x01*\x12\x81\x01\n\x0eGetSigningKeys\x12$.smoothcore.v1.GetSigningKeysRequest\x1a%.smoothcore.v1.GetSigningKeysResponse\"\"\xa2\xbb\x18\x02\x18\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/auth/signingKeys\x12_\n\x06WhoAmI\x12\x1c.smoothcore.v1.WhoAmIRequest\x1a\x1d.smoothcore.v1.WhoAmIResponse\"\x18\xa2\xbb\x18\x02(\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/whoamiBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n smoothcore/v1/auth_service.proto\x12\rsmoothcore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/access.proto\"\x0f\n\rWhoAmIRequest\"\xf2\x01\n\x0eWhoAmIResponse\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x14\n\x0corganization\x18\x03 \x01(\t\x12\x13\n\x0bpermissions\x18\x04 \x03(\t\x12\x10\n\x08machines\x18\x05 \x03(\t\x12\x0e\n\x06\x63lient\x18\x06 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eserver_version\x18\x08 \x01(\t\x12\r\n\x05roles\x18\t \x03(\t\x12\x12\n\ncredential\x18\n \x01(\t\"q\n\x0cLoginRequest\x12\x1a\n\x0corganization\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x65mail\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08password\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\xea\x02\n\rLoginResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12=\n\x19refresh_token_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07session\x18\x05 \x01(\t\x12\x37\n\x13session_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04user\x18\x07 \x01(\t\x12\x1c\n\x14secret_already_shown\x18\x08 \x01(\x08\x12\x39\n\x16\x61\x63\x63\x65ss_token_valid_for\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\"L\n\x13RefreshTokenRequest\x12\x1b\n\rrefresh_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\xe3\x02\n\x14RefreshTokenResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12=\n\x19refresh_token_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07session\x18\x05 \x01(\t\x12\x37\n\x13session_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x14secret_already_shown\x18\x07 \x01(\x08\x12\x39\n\x16\x61\x63\x63\x65ss_token_valid_for\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\xf8\x01\n\x07Session\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12.\n\nlogin_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrenew_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63urrent\x18\x07 \x01(\x08\"s\n\x13ListSessionsRequest\x12)\n\x04user\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x01\xfa\x41\x14\n\x12smoothcore.v1/User\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"Y\n\x14ListSessionsResponse\x12(\n\x08sessions\x18\x01 \x03(\x0b\x32\x16.smoothcore.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x14RevokeSessionRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\x17\n\x15GetSigningKeysRequest\"q\n\x16GetSigningKeysResponse\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\x12\'\n\x04keys\x18\x03 \x03(\x0b\x32\x19.smoothcore.v1.SigningKey\x12\x0c\n\x04jwks\x18\x04 \x01(\t\"t\n\nSigningKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x11\n\talgorithm\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xae\x06\n\x0b\x41uthService\x12\x63\n\x05Login\x12\x1b.smoothcore.v1.LoginRequest\x1a\x1c.smoothcore.v1.LoginResponse\"\x1f\xa2\xbb\x18\x02\x18\x01\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth:login:\x01*\x12z\n\x0cRefreshToken\x12\".smoothcore.v1.RefreshTokenRequest\x1a#.smoothcore.v1.RefreshTokenResponse\"!\xa2\xbb\x18\x02\x18\x01\x82\xd3\xe4\x93\x02\x15\"\x10/v1/auth:refresh:\x01*\x12g\n\x06Logout\x12\x1c.smoothcore.v1.LogoutRequest\x1a\x1d.smoothcore.v1.LogoutResponse\" \xa2\xbb\x18\x02(\x01\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/auth:logout:\x01*\x12s\n\x0cListSessions\x12\".smoothcore.v1.ListSessionsRequest\x1a#.smoothcore.v1.ListSessionsResponse\"\x1a\xa2\xbb\x18\x02(\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/sessions\x12{\n\rRevokeSession\x12#.smoothcore.v1.RevokeSessionRequest\x1a\x16.smoothcore.v1.Session\"-\xa2\xbb\x18\x02(\x01\x82\xd3\xe4\x93\x02!\"\x1c/v1/{name=sessions/*}:revoke:\x01*\x12\x81\x01\n\x0eGetSigningKeys\x12$.smoothcore.v1.GetSigningKeysRequest\x1a%.smoothcore.v1.GetSigningKeysResponse\"\"\xa2\xbb\x18\x02\x18\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/auth/signingKeys\x12_\n\x06WhoAmI\x12\x1c.smoothcore.v1.WhoAmIRequest\x1a\x1d.smoothcore.v1.WhoAmIResponse\"\x18\xa2\xbb\x18\x02(\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/whoamiBT\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,38 +50,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFRESHTOKENREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\342A\001\002'
   _globals['_REFRESHTOKENREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_REFRESHTOKENREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['user']._loaded_options = None
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['user']._serialized_options = b'\342A\001\001\372A\024\n\022smoothcore.v1/User'
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REVOKESESSIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
   _globals['_AUTHSERVICE'].methods_by_name['Login']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['Login']._serialized_options = b'\242\273\030\002\030\001\202\323\344\223\002\023\"\016/v1/auth:login:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['RefreshToken']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['RefreshToken']._serialized_options = b'\242\273\030\002\030\001\202\323\344\223\002\025\"\020/v1/auth:refresh:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._serialized_options = b'\242\273\030\002(\001\202\323\344\223\002\024\"\017/v1/auth:logout:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['ListSessions']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ListSessions']._serialized_options = b'\242\273\030\002(\001\202\323\344\223\002\016\022\014/v1/sessions'
+  _globals['_AUTHSERVICE'].methods_by_name['RevokeSession']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['RevokeSession']._serialized_options = b'\242\273\030\002(\001\202\323\344\223\002!\"\034/v1/{name=sessions/*}:revoke:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['GetSigningKeys']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['GetSigningKeys']._serialized_options = b'\242\273\030\002\030\001\202\323\344\223\002\026\022\024/v1/auth/signingKeys'
   _globals['_AUTHSERVICE'].methods_by_name['WhoAmI']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['WhoAmI']._serialized_options = b'\242\273\030\002(\001\202\323\344\223\002\014\022\n/v1/whoami'
-  _globals['_WHOAMIREQUEST']._serialized_start=207
-  _globals['_WHOAMIREQUEST']._serialized_end=222
-  _globals['_WHOAMIRESPONSE']._serialized_start=225
-  _globals['_WHOAMIRESPONSE']._serialized_end=467
-  _globals['_LOGINREQUEST']._serialized_start=469
-  _globals['_LOGINREQUEST']._serialized_end=582
-  _globals['_LOGINRESPONSE']._serialized_start=585
-  _globals['_LOGINRESPONSE']._serialized_end=947
-  _globals['_REFRESHTOKENREQUEST']._serialized_start=949
-  _globals['_REFRESHTOKENREQUEST']._serialized_end=1025
-  _globals['_REFRESHTOKENRESPONSE']._serialized_start=1028
-  _globals['_REFRESHTOKENRESPONSE']._serialized_end=1383
-  _globals['_LOGOUTREQUEST']._serialized_start=1385
-  _globals['_LOGOUTREQUEST']._serialized_end=1400
-  _globals['_LOGOUTRESPONSE']._serialized_start=1402
-  _globals['_LOGOUTRESPONSE']._serialized_end=1418
-  _globals['_GETSIGNINGKEYSREQUEST']._serialized_start=1420
-  _globals['_GETSIGNINGKEYSREQUEST']._serialized_end=1443
-  _globals['_GETSIGNINGKEYSRESPONSE']._serialized_start=1445
-  _globals['_GETSIGNINGKEYSRESPONSE']._serialized_end=1558
-  _globals['_SIGNINGKEY']._serialized_start=1560
-  _globals['_SIGNINGKEY']._serialized_end=1676
-  _globals['_AUTHSERVICE']._serialized_start=1679
-  _globals['_AUTHSERVICE']._serialized_end=2251
+  _globals['_WHOAMIREQUEST']._serialized_start=234
+  _globals['_WHOAMIREQUEST']._serialized_end=249
+  _globals['_WHOAMIRESPONSE']._serialized_start=252
+  _globals['_WHOAMIRESPONSE']._serialized_end=494
+  _globals['_LOGINREQUEST']._serialized_start=496
+  _globals['_LOGINREQUEST']._serialized_end=609
+  _globals['_LOGINRESPONSE']._serialized_start=612
+  _globals['_LOGINRESPONSE']._serialized_end=974
+  _globals['_REFRESHTOKENREQUEST']._serialized_start=976
+  _globals['_REFRESHTOKENREQUEST']._serialized_end=1052
+  _globals['_REFRESHTOKENRESPONSE']._serialized_start=1055
+  _globals['_REFRESHTOKENRESPONSE']._serialized_end=1410
+  _globals['_LOGOUTREQUEST']._serialized_start=1412
+  _globals['_LOGOUTREQUEST']._serialized_end=1427
+  _globals['_LOGOUTRESPONSE']._serialized_start=1429
+  _globals['_LOGOUTRESPONSE']._serialized_end=1445
+  _globals['_SESSION']._serialized_start=1448
+  _globals['_SESSION']._serialized_end=1696
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1698
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1813
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1815
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1904
+  _globals['_REVOKESESSIONREQUEST']._serialized_start=1906
+  _globals['_REVOKESESSIONREQUEST']._serialized_end=1974
+  _globals['_GETSIGNINGKEYSREQUEST']._serialized_start=1976
+  _globals['_GETSIGNINGKEYSREQUEST']._serialized_end=1999
+  _globals['_GETSIGNINGKEYSRESPONSE']._serialized_start=2001
+  _globals['_GETSIGNINGKEYSRESPONSE']._serialized_end=2114
+  _globals['_SIGNINGKEY']._serialized_start=2116
+  _globals['_SIGNINGKEY']._serialized_end=2232
+  _globals['_AUTHSERVICE']._serialized_start=2235
+  _globals['_AUTHSERVICE']._serialized_end=3049
 # @@protoc_insertion_point(module_scope)

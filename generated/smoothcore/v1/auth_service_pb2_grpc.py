@@ -57,6 +57,16 @@ class AuthServiceStub:
                 request_serializer=smoothcore_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
                 _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/smoothcore.v1.AuthService/ListSessions',
+                request_serializer=smoothcore_dot_v1_dot_auth__service__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.RevokeSession = channel.unary_unary(
+                '/smoothcore.v1.AuthService/RevokeSession',
+                request_serializer=smoothcore_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.Session.FromString,
+                _registered_method=True)
         self.GetSigningKeys = channel.unary_unary(
                 '/smoothcore.v1.AuthService/GetSigningKeys',
                 request_serializer=smoothcore_dot_v1_dot_auth__service__pb2.GetSigningKeysRequest.SerializeToString,
@@ -111,6 +121,25 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSessions(self, request, context):
+        """Lists the sessions of a user that go on, newest first: the caller's own, or with the permission
+        users.write those of a user who may do no more than the caller.
+        Returns: NOT_FOUND if there is no such user; PERMISSION_DENIED for the sessions of another that
+        the caller may not end (ask an administrator); INVALID_ARGUMENT if an API key names no user.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeSession(self, request, context):
+        """Ends a session: all its tokens stop working, on every replica within a second. Ending one that is
+        over changes nothing. Who may end it is who may list it.
+        Returns: NOT_FOUND if there is no such session; PERMISSION_DENIED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSigningKeys(self, request, context):
         """The public keys that access tokens are signed with, so that other services can verify them.
         Whoever does asks again for a key that is not among them, and at most once a minute. A valid
@@ -144,6 +173,16 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.Logout,
                     request_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.LogoutRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_auth__service__pb2.LogoutResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.ListSessionsRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_auth__service__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'RevokeSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeSession,
+                    request_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_auth__service__pb2.Session.SerializeToString,
             ),
             'GetSigningKeys': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSigningKeys,
@@ -245,6 +284,60 @@ class AuthService:
             '/smoothcore.v1.AuthService/Logout',
             smoothcore_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
             smoothcore_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.AuthService/ListSessions',
+            smoothcore_dot_v1_dot_auth__service__pb2.ListSessionsRequest.SerializeToString,
+            smoothcore_dot_v1_dot_auth__service__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.AuthService/RevokeSession',
+            smoothcore_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.SerializeToString,
+            smoothcore_dot_v1_dot_auth__service__pb2.Session.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,17 @@ class AuthServiceStub:
     """Ends the session of the caller: all its tokens stop working, on every replica within a second.
     Returns: FAILED_PRECONDITION for an API key, which has no session (revoke it with RevokeApiKey).
     """
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ListSessionsRequest, _auth_service_pb2.ListSessionsResponse]
+    """Lists the sessions of a user that go on, newest first: the caller's own, or with the permission
+    users.write those of a user who may do no more than the caller.
+    Returns: NOT_FOUND if there is no such user; PERMISSION_DENIED for the sessions of another that
+    the caller may not end (ask an administrator); INVALID_ARGUMENT if an API key names no user.
+    """
+    RevokeSession: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.Session]
+    """Ends a session: all its tokens stop working, on every replica within a second. Ending one that is
+    over changes nothing. Who may end it is who may list it.
+    Returns: NOT_FOUND if there is no such session; PERMISSION_DENIED.
+    """
     GetSigningKeys: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.GetSigningKeysRequest, _auth_service_pb2.GetSigningKeysResponse]
     """The public keys that access tokens are signed with, so that other services can verify them.
     Whoever does asks again for a key that is not among them, and at most once a minute. A valid
@@ -99,6 +110,17 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Logout: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]  # type: ignore[assignment]
     """Ends the session of the caller: all its tokens stop working, on every replica within a second.
     Returns: FAILED_PRECONDITION for an API key, which has no session (revoke it with RevokeApiKey).
+    """
+    ListSessions: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ListSessionsRequest, _auth_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """Lists the sessions of a user that go on, newest first: the caller's own, or with the permission
+    users.write those of a user who may do no more than the caller.
+    Returns: NOT_FOUND if there is no such user; PERMISSION_DENIED for the sessions of another that
+    the caller may not end (ask an administrator); INVALID_ARGUMENT if an API key names no user.
+    """
+    RevokeSession: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.Session]  # type: ignore[assignment]
+    """Ends a session: all its tokens stop working, on every replica within a second. Ending one that is
+    over changes nothing. Who may end it is who may list it.
+    Returns: NOT_FOUND if there is no such session; PERMISSION_DENIED.
     """
     GetSigningKeys: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetSigningKeysRequest, _auth_service_pb2.GetSigningKeysResponse]  # type: ignore[assignment]
     """The public keys that access tokens are signed with, so that other services can verify them.
@@ -154,6 +176,29 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_service_pb2.LogoutResponse, _abc.Awaitable[_auth_service_pb2.LogoutResponse]]:
         """Ends the session of the caller: all its tokens stop working, on every replica within a second.
         Returns: FAILED_PRECONDITION for an API key, which has no session (revoke it with RevokeApiKey).
+        """
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _auth_service_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.ListSessionsResponse, _abc.Awaitable[_auth_service_pb2.ListSessionsResponse]]:
+        """Lists the sessions of a user that go on, newest first: the caller's own, or with the permission
+        users.write those of a user who may do no more than the caller.
+        Returns: NOT_FOUND if there is no such user; PERMISSION_DENIED for the sessions of another that
+        the caller may not end (ask an administrator); INVALID_ARGUMENT if an API key names no user.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeSession(
+        self,
+        request: _auth_service_pb2.RevokeSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.Session, _abc.Awaitable[_auth_service_pb2.Session]]:
+        """Ends a session: all its tokens stop working, on every replica within a second. Ending one that is
+        over changes nothing. Who may end it is who may list it.
+        Returns: NOT_FOUND if there is no such session; PERMISSION_DENIED.
         """
 
     @_abc_1.abstractmethod

@@ -14,6 +14,7 @@ from smoothcore.v1.auth_service_pb2_grpc import AuthServiceServicer
 from smoothcore_server.api.messages import names
 from smoothcore_server.api.messages import signing_key as message
 from smoothcore_server.api.messages.values import timestamp
+from smoothcore_server.api.paging import PageTokens, page_size
 from smoothcore_server.app import sessions
 from smoothcore_server.app.access_token import AUDIENCE, AccessTokens
 from smoothcore_server.app.call import caller, current_call
@@ -21,9 +22,14 @@ from smoothcore_server.app.login import Logins
 from smoothcore_server.app.security_events import Note
 from smoothcore_server.app.sessions import NewTokens, RefreshTokenReusedError
 from smoothcore_server.app.signing_keys import SigningKeys
-from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
+from smoothcore_server.domain.errors import (
+    ErrorReason,
+    FailedPreconditionError,
+    invalid_field,
+)
+from smoothcore_server.domain.principal import Principal
 from smoothcore_server.domain.security_event import SecurityEventKind
-from smoothcore_server.domain.session import SessionEnd, SessionLifetimes
+from smoothcore_server.domain.session import Session, SessionEnd, SessionLifetimes
 from smoothcore_server.store import session_table
 from smoothcore_server.store.idempotency import Idempotency
 from smoothcore_server.store.store import Store
@@ -38,6 +44,7 @@ class Sources:
     """What logging in needs."""
 
     store: Store
+    pages: PageTokens
     logins: Logins
     tokens: AccessTokens
     signing_keys: SigningKeys
@@ -54,6 +61,7 @@ class AuthApi(AuthServiceServicer):
 
     def __init__(self, sources: Sources) -> None:
         self._store = sources.store
+        self._pages = sources.pages
         self._logins = sources.logins
         self._tokens = sources.tokens
         self._signing_keys = sources.signing_keys
@@ -120,6 +128,43 @@ class AuthApi(AuthServiceServicer):
         self._note(SecurityEventKind.LOGGED_OUT)
         return auth_service_pb2.LogoutResponse()
 
+    async def ListSessions(
+        self, request: auth_service_pb2.ListSessionsRequest, context: Any
+    ) -> auth_service_pb2.ListSessionsResponse:
+        who, size = caller(), page_size(request.page_size)
+        user_id = names.last_id(request.user or who.name)
+        if not (request.user or who.name.startswith("users/")):
+            raise invalid_field("user", "an API key has no sessions; name a user")
+        behind = (self._pages.read(request) or [""])[0]
+        found = await self._store.read(
+            who.organization,
+            lambda reader: sessions.list_sessions(reader, user_id, who, behind, size + 1),
+        )
+        response = auth_service_pb2.ListSessionsResponse(
+            sessions=[_session_message(session, who) for session in found[:size]]
+        )
+        if len(found) > size:
+            response.next_page_token = self._pages.make(request, [found[size - 1].id])
+        return response
+
+    async def RevokeSession(
+        self, request: auth_service_pb2.RevokeSessionRequest, context: Any
+    ) -> auth_service_pb2.Session:
+        who, session_id = caller(), names.last_id(request.name)
+        kept: Idempotency[auth_service_pb2.Session] = Idempotency(
+            request.name.encode(),
+            lambda made: made.SerializeToString(),
+            auth_service_pb2.Session.FromString,
+        )
+        committed = await self._store.transact(
+            _author(who.organization, who.name, request.request_id),
+            lambda tx: sessions.revoke_session(tx, session_id, who),
+            lambda ended, _revision: _session_message(ended, who),
+            kept if request.request_id else None,
+        )
+        self._note(SecurityEventKind.SESSION_REVOKED)
+        return committed.value
+
     async def WhoAmI(
         self, request: auth_service_pb2.WhoAmIRequest, context: Any
     ) -> auth_service_pb2.WhoAmIResponse:
@@ -185,6 +230,18 @@ class AuthApi(AuthServiceServicer):
             lambda tx: sessions.end_session(tx, session_id, reason),
             lambda _none, revision: revision,
         )
+
+
+def _session_message(session: Session, who: Principal) -> auth_service_pb2.Session:
+    return auth_service_pb2.Session(
+        name=session.name,
+        user=f"users/{session.user_id}",
+        login_time=timestamp(session.create_time),
+        renew_time=timestamp(session.last_used_time),
+        expire_time=timestamp(session.expire_time),
+        revoke_time=timestamp(session.revoke_time),
+        current=session.name == who.credential,
+    )
 
 
 def _author(organization: str, user: str, request_id: str = "") -> Author:

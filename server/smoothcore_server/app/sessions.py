@@ -8,8 +8,9 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from smoothcore_server.app.users import principal_of_user
-from smoothcore_server.domain.errors import ErrorReason, UnauthenticatedError
+from smoothcore_server.app.users import changeable_user, principal_of_user
+from smoothcore_server.domain.errors import ErrorReason, UnauthenticatedError, not_found
+from smoothcore_server.domain.granting import denied
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.domain.session import RefreshToken, Session, SessionEnd, SessionLifetimes
 from smoothcore_server.domain.user import User
@@ -108,6 +109,40 @@ def _next_token(
 def end_session(tx: Transaction, session_id: str, reason: SessionEnd) -> None:
     """End a session with all its tokens, on every replica within a second."""
     tx.sessions.revoke(session_id, reason, tx.now)
+
+
+def list_sessions(
+    reader: Reader, user_id: str, caller: Principal, behind: str, limit: int
+) -> list[Session]:
+    """The sessions of a user that go on, the newest first, behind the id of another."""
+    user = _whose_sessions(reader, user_id, caller)
+    return reader.sessions.of_user(user.id, reader.now, user.sessions_valid_after, behind, limit)
+
+
+def revoke_session(tx: Transaction, session_id: str, caller: Principal) -> Session:
+    """End a session of the caller, or of somebody whose sessions the caller may end."""
+    session = tx.sessions.find(session_id)
+    if session is None or (f"users/{session.user_id}" != caller.name and not _may_end(caller)):
+        raise not_found(f"sessions/{session_id}")  # Whose it is, is nothing for others.
+    _whose_sessions(tx, session.user_id, caller)
+    end_session(tx, session_id, SessionEnd.REVOKED)
+    return tx.sessions.find(session_id) or session
+
+
+def _whose_sessions(reader: Reader, user_id: str, caller: Principal) -> User:
+    if f"users/{user_id}" == caller.name:
+        return reader.users.get(user_id)
+    if not _may_end(caller):
+        raise denied(
+            "these are the sessions of another; this needs the permission users.write: ask an "
+            "administrator",
+            "users.write",
+        )
+    return changeable_user(reader, user_id, caller)
+
+
+def _may_end(caller: Principal) -> bool:
+    return caller.may("users.write")
 
 
 def session_of(caller: Principal) -> str:

@@ -80,7 +80,7 @@ def update_user(
     changer: Principal,
 ) -> User:
     """Change the fields that the paths name, of the account and of who it is."""
-    before = _may_change(tx, wanted.id, changer)
+    before = changeable_user(tx, wanted.id, changer)
     _refuse_erased(before)
     after = field_mask.apply(before, wanted, [path for path in paths if path not in PERSONAL])
     if after.disabled and not before.disabled:
@@ -101,7 +101,7 @@ def update_user(
 
 def delete_user(tx: Transaction, user_id: str, etag: str, deleter: Principal) -> None:
     """Delete a user and all that is known of them; the log keeps what they did, by their id."""
-    user = _may_change(tx, user_id, deleter)
+    user = changeable_user(tx, user_id, deleter)
     check_etag(user, etag)
     _refuse_without_admin(tx, user, None)
     tx.people.erase(user.id)
@@ -111,7 +111,7 @@ def delete_user(tx: Transaction, user_id: str, etag: str, deleter: Principal) ->
 
 def erase_user(tx: Transaction, user_id: str, etag: str, eraser: Principal) -> User:
     """Forget who a user is, and keep them out for good; their id stays."""
-    before = _may_change(tx, user_id, eraser)
+    before = changeable_user(tx, user_id, eraser)
     check_etag(before, etag)
     if before.erase_time is not None:
         return before
@@ -151,7 +151,7 @@ def may_set_password(reader: Reader, user_id: str, changer: Principal) -> Passwo
             "users.write",
         )
     else:
-        user = _may_change(reader, user_id, changer)
+        user = changeable_user(reader, user_id, changer)
     _refuse_erased(user)
     return PasswordCheck(reader.user_secrets.get(user_id), reader.people.get(user_id).email, is_own)
 
@@ -200,7 +200,7 @@ def reach_of(reader: Reader, user: User) -> Reach:
     return Reach(permissions_of(reader, user.roles), user.machines)
 
 
-def _may_change(reader: Reader, user_id: str, changer: Principal) -> User:
+def changeable_user(reader: Reader, user_id: str, changer: Principal) -> User:
     """A user who may do no more than whoever wants to change them."""
     user = get_user(reader, user_id, changer)
     refuse_stronger(reach_of(reader, user), changer)

@@ -270,6 +270,7 @@ class Application:
     def _login_sources(self, keys: Keys) -> LoginSources:
         return LoginSources(
             store=self.store,
+            pages=PageTokens(keys.page_token),
             logins=Logins(self.store, self.passwords, self.lockout, self.security_events.note),
             tokens=self.access_tokens,
             signing_keys=self.signing_keys,

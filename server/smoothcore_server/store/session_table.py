@@ -108,11 +108,21 @@ class SessionTable:
         row = self._connection.execute(_BY_ID, parameters).first()
         return None if row is None else _session(row)
 
-    def of_user(self, user_id: str) -> list[Session]:
-        """All sessions of a user that are still kept, the newest first."""
+    def of_user(
+        self, user_id: str, now: datetime, valid_after: datetime | None, behind: str, limit: int
+    ) -> list[Session]:
+        """The sessions of a user that go on, the newest first, behind the id of another."""
         query = _SESSION.where(
-            _S.organization_id == self._organization, _S.user_id == user_id
-        ).order_by(_S.create_time.desc(), _S.id.desc())
+            _S.organization_id == self._organization,
+            _S.user_id == user_id,
+            _S.revoke_time.is_(None),
+            _S.expire_time > now,
+        )
+        if valid_after is not None:
+            query = query.where(_S.create_time > valid_after)
+        if behind:
+            query = query.where(_S.id < behind)  # Ids sort by the time they were made.
+        query = query.order_by(_S.id.desc()).limit(limit)
         return [_session(row) for row in self._connection.execute(query)]
 
     def insert(self, session: Session) -> None:
