@@ -18,7 +18,7 @@ from smoothcore.v1 import (
 )
 from smoothcore_server.store.store import utc_now
 from tests.support.logins import add_user, login, new_password, refresh, who
-from tests.support.requests import PASSWORD, create_tool, refused
+from tests.support.requests import PASSWORD, create_key, create_tool, refusal, refused
 from tests.support.smooth import Caller, SmoothServer
 
 Code = grpc.StatusCode
@@ -245,6 +245,118 @@ async def test_an_access_token_ends_by_itself(
     await refused(
         mine.auth.WhoAmI(who()), Code.UNAUTHENTICATED, "CREDENTIAL_INVALID", "RefreshToken"
     )
+
+
+# Looking at them, and ending them from elsewhere
+
+
+def ours(user: str = "", **page: Any) -> auth_service_pb2.ListSessionsRequest:
+    return auth_service_pb2.ListSessionsRequest(user=user, **page)
+
+
+def ending(session: str, request_id: str = "") -> auth_service_pb2.RevokeSessionRequest:
+    return auth_service_pb2.RevokeSessionRequest(session=session, request_id=request_id)
+
+
+async def test_nobody_sees_or_ends_the_sessions_of_others(
+    server: SmoothServer, caller: Caller, nobody: Caller, mine: Caller
+) -> None:
+    await add_user(caller, "bob")
+    other = await nobody.auth.Login(login("bob"))
+    await refused(
+        mine.auth.ListSessions(ours("users/bob")), Code.PERMISSION_DENIED, "PERMISSION_DENIED"
+    )
+    answers = {
+        (each.code, each.message)
+        for each in [
+            await refusal(mine.auth.RevokeSession(ending(name)))
+            for name in (other.session, "sessions/none", "x")
+        ]
+    }
+    assert len(answers) == 1, "that there is such a session is nothing for others"
+    await server.caller(other.access_token).auth.WhoAmI(who())
+
+
+async def test_nobody_ends_the_session_of_a_user_who_may_do_more(
+    server: SmoothServer, caller: Caller, nobody: Caller
+) -> None:
+    await add_user(caller, "boss", "admin")
+    boss = await nobody.auth.Login(login("boss"))
+    key = await caller.identity.CreateApiKey(create_key("users.write"))
+    await refused(
+        server.caller(key.secret).auth.RevokeSession(ending(boss.session)),
+        Code.PERMISSION_DENIED,
+        "PERMISSION_DENIED",
+    )
+
+
+async def test_the_sessions_of_another_organization_are_not_there(
+    server: SmoothServer, session: auth_service_pb2.LoginResponse
+) -> None:
+    theirs = server.caller(await server.organization("acme-inc"))
+    for call in (
+        theirs.auth.RevokeSession(ending(session.session)),
+        theirs.auth.ListSessions(ours("users/ann")),
+    ):
+        await refused(call, Code.NOT_FOUND, "RESOURCE_NOT_FOUND")
+
+
+async def test_a_key_has_no_sessions_of_its_own(caller: Caller) -> None:
+    await refused(
+        caller.auth.ListSessions(ours()), Code.INVALID_ARGUMENT, "INVALID_FIELD", "name a user"
+    )
+
+
+async def test_a_user_sees_the_sessions_that_go_on_newest_first_by_pages(
+    server: SmoothServer,
+    nobody: Caller,
+    session: auth_service_pb2.LoginResponse,
+    mine: Caller,
+) -> None:
+    more = [await nobody.auth.Login(login("ann")) for _ in range(3)]
+    gone = await nobody.auth.Login(login("ann"))
+    await server.caller(gone.access_token).auth.Logout(auth_service_pb2.LogoutRequest())
+    names, token = [], ""
+    while True:
+        page = await mine.auth.ListSessions(ours(page_size=2, page_token=token))
+        names += [each.name for each in page.sessions]
+        token = page.next_page_token
+        if not token:
+            break
+    assert names == [each.session for each in [*reversed(more), session]]
+    current = [each for each in page.sessions if each.current]
+    assert [each.name for each in current] == [session.session]
+    assert current[0].user == "users/ann"
+    assert current[0].expire_time == session.session_expire_time
+
+
+async def test_a_user_ends_a_session_from_elsewhere(
+    server: SmoothServer,
+    nobody: Caller,
+    session: auth_service_pb2.LoginResponse,
+    mine: Caller,
+) -> None:
+    lost = await nobody.auth.Login(login("ann"))
+    call = await watching(server.caller(lost.access_token))
+    first = await mine.auth.RevokeSession(ending(lost.session, "r-1"))
+    assert first.session.HasField("revoke_time")
+    assert await mine.auth.RevokeSession(ending(lost.session, "r-1")) == first
+    assert (await mine.auth.RevokeSession(ending(lost.session))).session == first.session
+    assert await ended_with(call) is Code.UNAUTHENTICATED
+    await is_over(nobody, lost.refresh_token)
+    await mine.auth.WhoAmI(who())
+    listed = await mine.auth.ListSessions(ours())
+    assert [each.name for each in listed.sessions] == [session.session]
+
+
+async def test_an_administrator_ends_the_session_of_a_user(
+    caller: Caller, nobody: Caller, session: auth_service_pb2.LoginResponse, mine: Caller
+) -> None:
+    listed = await caller.auth.ListSessions(ours("users/ann"))
+    assert [each.name for each in listed.sessions] == [session.session]
+    await caller.auth.RevokeSession(ending(session.session))
+    await until_refused(mine)
+    await is_over(nobody, session.refresh_token)
 
 
 # Open streams

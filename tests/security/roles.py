@@ -24,9 +24,12 @@ MAY: dict[str, frozenset[str]] = {
     "AuditService.ListSecurityEvents": AUDIT,
     "AuditService.VerifyAuditChain": AUDIT,
     "AuthService.GetSigningKeys": EVERYBODY,
+    # Those of another; everybody may list and end their own.
+    "AuthService.ListSessions": ADMIN,
     "AuthService.Login": EVERYBODY,
     "AuthService.Logout": ALL,
     "AuthService.RefreshToken": EVERYBODY,
+    "AuthService.RevokeSession": ADMIN,
     "AuthService.WhoAmI": ALL,
     "BindingService.BatchBindTools": SHOP_FLOOR,
     "BindingService.BindTool": SHOP_FLOOR,

@@ -528,6 +528,8 @@ class World:
     """At which all of it was there."""
     role: str = ""
     user: str = ""
+    session: str = ""
+    """Of the user."""
     names: list[str] = field(default_factory=list)
     """All names above."""
 
@@ -580,7 +582,13 @@ async def make_world(caller: Caller, mark: str) -> World:
     role = create_role(f"{mark}-role", "tools.read", display_name=mark)
     world.role = (await caller.identity.CreateRole(role)).name
     user = create_user(f"{mark}-user", display_name=mark, email=f"{mark}-user@example.com")
+    user.password = PASSWORD
     world.user = (await caller.identity.CreateUser(user)).name
+    me = await caller.auth.WhoAmI(auth_service_pb2.WhoAmIRequest())
+    login = auth_service_pb2.LoginRequest(
+        organization=me.organization, email=user.user.email, password=PASSWORD
+    )
+    world.session = (await caller.auth.Login(login)).session
     made = await caller.identity.CreateApiKey(create_key("tools.read", display_name=mark))
     world.key, world.revision = made.api_key.name, made.api_key.revision
     world.names = [
@@ -600,6 +608,7 @@ async def make_world(caller: Caller, mark: str) -> World:
         world.key,
         world.role,
         world.user,
+        world.session,
         f"{world.machine}/readiness",
     ]
     return world
@@ -617,7 +626,7 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
             organization="default", email="nobody@example.com", password=PASSWORD
         ),
         "AuthService.ListSessions": auth_service_pb2.ListSessionsRequest(user=world.user),
-        "AuthService.RevokeSession": auth_service_pb2.RevokeSessionRequest(name="sessions/x"),
+        "AuthService.RevokeSession": auth_service_pb2.RevokeSessionRequest(session=world.session),
         "AuthService.Logout": auth_service_pb2.LogoutRequest(),
         "AuthService.RefreshToken": auth_service_pb2.RefreshTokenRequest(refresh_token="rt_a_b"),
         "AuthService.WhoAmI": auth_service_pb2.WhoAmIRequest(),

@@ -65,7 +65,7 @@ class AuthServiceStub:
         self.RevokeSession = channel.unary_unary(
                 '/smoothcore.v1.AuthService/RevokeSession',
                 request_serializer=smoothcore_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.SerializeToString,
-                response_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.Session.FromString,
+                response_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.FromString,
                 _registered_method=True)
         self.GetSigningKeys = channel.unary_unary(
                 '/smoothcore.v1.AuthService/GetSigningKeys',
@@ -123,7 +123,7 @@ class AuthServiceServicer:
 
     def ListSessions(self, request, context):
         """Lists the sessions of a user that go on, newest first: the caller's own, or with the permission
-        users.write those of a user who may do no more than the caller.
+        users.write those of another.
         Returns: NOT_FOUND if there is no such user; PERMISSION_DENIED for the sessions of another that
         the caller may not end (ask an administrator); INVALID_ARGUMENT if an API key names no user.
         """
@@ -133,8 +133,10 @@ class AuthServiceServicer:
 
     def RevokeSession(self, request, context):
         """Ends a session: all its tokens stop working, on every replica within a second. Ending one that is
-        over changes nothing. Who may end it is who may list it.
-        Returns: NOT_FOUND if there is no such session; PERMISSION_DENIED.
+        over changes nothing. The session is the caller's own, or with the permission users.write that of
+        a user who may do no more than the caller.
+        Returns: NOT_FOUND if there is no such session; PERMISSION_DENIED for one that the caller may not
+        end, and without the permission users.write for every one that is not the caller's own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,7 +184,7 @@ def add_AuthServiceServicer_to_server(servicer, server):
             'RevokeSession': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeSession,
                     request_deserializer=smoothcore_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.FromString,
-                    response_serializer=smoothcore_dot_v1_dot_auth__service__pb2.Session.SerializeToString,
+                    response_serializer=smoothcore_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.SerializeToString,
             ),
             'GetSigningKeys': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSigningKeys,
@@ -337,7 +339,7 @@ class AuthService:
             target,
             '/smoothcore.v1.AuthService/RevokeSession',
             smoothcore_dot_v1_dot_auth__service__pb2.RevokeSessionRequest.SerializeToString,
-            smoothcore_dot_v1_dot_auth__service__pb2.Session.FromString,
+            smoothcore_dot_v1_dot_auth__service__pb2.RevokeSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -62,14 +62,16 @@ class AuthServiceStub:
     """
     ListSessions: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ListSessionsRequest, _auth_service_pb2.ListSessionsResponse]
     """Lists the sessions of a user that go on, newest first: the caller's own, or with the permission
-    users.write those of a user who may do no more than the caller.
+    users.write those of another.
     Returns: NOT_FOUND if there is no such user; PERMISSION_DENIED for the sessions of another that
     the caller may not end (ask an administrator); INVALID_ARGUMENT if an API key names no user.
     """
-    RevokeSession: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.Session]
+    RevokeSession: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.RevokeSessionResponse]
     """Ends a session: all its tokens stop working, on every replica within a second. Ending one that is
-    over changes nothing. Who may end it is who may list it.
-    Returns: NOT_FOUND if there is no such session; PERMISSION_DENIED.
+    over changes nothing. The session is the caller's own, or with the permission users.write that of
+    a user who may do no more than the caller.
+    Returns: NOT_FOUND if there is no such session; PERMISSION_DENIED for one that the caller may not
+    end, and without the permission users.write for every one that is not the caller's own.
     """
     GetSigningKeys: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.GetSigningKeysRequest, _auth_service_pb2.GetSigningKeysResponse]
     """The public keys that access tokens are signed with, so that other services can verify them.
@@ -113,14 +115,16 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
     ListSessions: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ListSessionsRequest, _auth_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
     """Lists the sessions of a user that go on, newest first: the caller's own, or with the permission
-    users.write those of a user who may do no more than the caller.
+    users.write those of another.
     Returns: NOT_FOUND if there is no such user; PERMISSION_DENIED for the sessions of another that
     the caller may not end (ask an administrator); INVALID_ARGUMENT if an API key names no user.
     """
-    RevokeSession: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.Session]  # type: ignore[assignment]
+    RevokeSession: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeSessionRequest, _auth_service_pb2.RevokeSessionResponse]  # type: ignore[assignment]
     """Ends a session: all its tokens stop working, on every replica within a second. Ending one that is
-    over changes nothing. Who may end it is who may list it.
-    Returns: NOT_FOUND if there is no such session; PERMISSION_DENIED.
+    over changes nothing. The session is the caller's own, or with the permission users.write that of
+    a user who may do no more than the caller.
+    Returns: NOT_FOUND if there is no such session; PERMISSION_DENIED for one that the caller may not
+    end, and without the permission users.write for every one that is not the caller's own.
     """
     GetSigningKeys: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetSigningKeysRequest, _auth_service_pb2.GetSigningKeysResponse]  # type: ignore[assignment]
     """The public keys that access tokens are signed with, so that other services can verify them.
@@ -185,7 +189,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.ListSessionsResponse, _abc.Awaitable[_auth_service_pb2.ListSessionsResponse]]:
         """Lists the sessions of a user that go on, newest first: the caller's own, or with the permission
-        users.write those of a user who may do no more than the caller.
+        users.write those of another.
         Returns: NOT_FOUND if there is no such user; PERMISSION_DENIED for the sessions of another that
         the caller may not end (ask an administrator); INVALID_ARGUMENT if an API key names no user.
         """
@@ -195,10 +199,12 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _auth_service_pb2.RevokeSessionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_auth_service_pb2.Session, _abc.Awaitable[_auth_service_pb2.Session]]:
+    ) -> _typing.Union[_auth_service_pb2.RevokeSessionResponse, _abc.Awaitable[_auth_service_pb2.RevokeSessionResponse]]:
         """Ends a session: all its tokens stop working, on every replica within a second. Ending one that is
-        over changes nothing. Who may end it is who may list it.
-        Returns: NOT_FOUND if there is no such session; PERMISSION_DENIED.
+        over changes nothing. The session is the caller's own, or with the permission users.write that of
+        a user who may do no more than the caller.
+        Returns: NOT_FOUND if there is no such session; PERMISSION_DENIED for one that the caller may not
+        end, and without the permission users.write for every one that is not the caller's own.
         """
 
     @_abc_1.abstractmethod

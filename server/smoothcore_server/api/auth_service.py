@@ -149,17 +149,19 @@ class AuthApi(AuthServiceServicer):
 
     async def RevokeSession(
         self, request: auth_service_pb2.RevokeSessionRequest, context: Any
-    ) -> auth_service_pb2.Session:
-        who, session_id = caller(), names.last_id(request.name)
-        kept: Idempotency[auth_service_pb2.Session] = Idempotency(
-            request.name.encode(),
+    ) -> auth_service_pb2.RevokeSessionResponse:
+        who, session_id = caller(), names.last_id(request.session)
+        kept: Idempotency[auth_service_pb2.RevokeSessionResponse] = Idempotency(
+            request.session.encode(),
             lambda made: made.SerializeToString(),
-            auth_service_pb2.Session.FromString,
+            auth_service_pb2.RevokeSessionResponse.FromString,
         )
         committed = await self._store.transact(
             _author(who.organization, who.name, request.request_id),
             lambda tx: sessions.revoke_session(tx, session_id, who),
-            lambda ended, _revision: _session_message(ended, who),
+            lambda ended, _revision: auth_service_pb2.RevokeSessionResponse(
+                session=_session_message(ended, who)
+            ),
             kept if request.request_id else None,
         )
         self._note(SecurityEventKind.SESSION_REVOKED)

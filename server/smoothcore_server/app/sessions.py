@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from smoothcore_server.app.users import changeable_user, principal_of_user
+from smoothcore_server.app.users import changeable_user, get_user, principal_of_user
 from smoothcore_server.domain.errors import ErrorReason, UnauthenticatedError, not_found
 from smoothcore_server.domain.granting import denied
 from smoothcore_server.domain.principal import Principal
@@ -115,34 +115,33 @@ def list_sessions(
     reader: Reader, user_id: str, caller: Principal, behind: str, limit: int
 ) -> list[Session]:
     """The sessions of a user that go on, the newest first, behind the id of another."""
-    user = _whose_sessions(reader, user_id, caller)
+    if f"users/{user_id}" != caller.name:
+        _refuse_others(caller)
+    user = get_user(reader, user_id, caller)
     return reader.sessions.of_user(user.id, reader.now, user.sessions_valid_after, behind, limit)
 
 
 def revoke_session(tx: Transaction, session_id: str, caller: Principal) -> Session:
     """End a session of the caller, or of somebody whose sessions the caller may end."""
     session = tx.sessions.find(session_id)
-    if session is None or (f"users/{session.user_id}" != caller.name and not _may_end(caller)):
-        raise not_found(f"sessions/{session_id}")  # Whose it is, is nothing for others.
-    _whose_sessions(tx, session.user_id, caller)
+    if session is None:
+        # Without the permission, one that is not there and one of another are the same.
+        _refuse_others(caller)
+        raise not_found(f"sessions/{session_id}")
+    if f"users/{session.user_id}" != caller.name:
+        _refuse_others(caller)
+        changeable_user(tx, session.user_id, caller)
     end_session(tx, session_id, SessionEnd.REVOKED)
     return tx.sessions.find(session_id) or session
 
 
-def _whose_sessions(reader: Reader, user_id: str, caller: Principal) -> User:
-    if f"users/{user_id}" == caller.name:
-        return reader.users.get(user_id)
-    if not _may_end(caller):
+def _refuse_others(caller: Principal) -> None:
+    if not caller.may("users.write"):
         raise denied(
             "these are the sessions of another; this needs the permission users.write: ask an "
             "administrator",
             "users.write",
         )
-    return changeable_user(reader, user_id, caller)
-
-
-def _may_end(caller: Principal) -> bool:
-    return caller.may("users.write")
 
 
 def session_of(caller: Principal) -> str:

@@ -138,7 +138,7 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.LoginRequest.email": Rule(max_length=254),
     "smoothcore.v1.LoginRequest.organization": _ID,
     "smoothcore.v1.LoginRequest.password": _PASSWORD,
-    "smoothcore.v1.RevokeSessionRequest.name": Rule(max_length=100, printable=True),
+    "smoothcore.v1.RevokeSessionRequest.session": Rule(max_length=100, printable=True),
     "smoothcore.v1.RefreshTokenRequest.refresh_token": Rule(max_length=200, printable=True),
     "smoothcore.v1.Machine.staleness_limit": Rule(minimum=1, maximum=366 * DAY_S),
     "smoothcore.v1.Machine.wear_band": _NOT_NEGATIVE,
