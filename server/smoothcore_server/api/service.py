@@ -61,6 +61,18 @@ class Service:
         committed = await self.store.transact(author(request_id), use_case, reply, idempotency)
         return committed.value
 
+    async def write_one(
+        self, request: Message, answer: type[M], use_case: Callable[[Transaction], Resource]
+    ) -> M:
+        """Run a use case, and answer with the resource that it has written: with the image that the
+        log keeps, which is made once."""
+        return await self.write(
+            request,
+            answer,
+            lambda tx: tx.image(use_case(tx)),
+            lambda image, _revision: as_message(image, answer),
+        )
+
     async def write_batch(
         self,
         request: Message,

@@ -23,11 +23,10 @@ class ToolApi(ToolTypeMethods):
         self, request: tool_service_pb2.CreateToolRequest, context: Any
     ) -> tool_pb2.Tool:
         tool = message.from_message(request.tool, request.tool_id)
-        return await self.write(
+        return await self.write_one(
             request,
             tool_pb2.Tool,
             lambda tx: tools.create_tools(tx, [tool])[0],
-            lambda made, _revision: message.to_message(made),
         )
 
     async def BatchCreateTools(
@@ -72,11 +71,10 @@ class ToolApi(ToolTypeMethods):
         self, request: tool_service_pb2.UpdateToolRequest, context: Any
     ) -> tool_pb2.Tool:
         edit, principal = _edit(request), caller()
-        return await self.write(
+        return await self.write_one(
             request,
             tool_pb2.Tool,
             lambda tx: tools.update_tools(tx, [edit], principal)[0],
-            lambda made, _revision: message.to_message(made),
         )
 
     async def BatchUpdateTools(
@@ -95,13 +93,12 @@ class ToolApi(ToolTypeMethods):
     ) -> tool_pb2.Tool:
         tool_id, principal = names.last_id(request.name), caller()
         condition = message.CONDITION.member(request.condition) or ToolCondition.LOCKED
-        return await self.write(
+        return await self.write_one(
             request,
             tool_pb2.Tool,
             lambda tx: tools.set_condition(
                 tx, tool_id, condition, request.reason, request.etag, principal
             ),
-            lambda made, _revision: message.to_message(made),
         )
 
     async def DeleteTool(

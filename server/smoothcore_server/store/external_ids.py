@@ -52,6 +52,8 @@ class ExternalIds:
         Raises AlreadyExistsError where another resource has one of them.
         """
         held, wanted = list(self._claims(before)), list(self._claims(after))
+        if not held and not wanted:
+            return
         kept = set(held) & set(wanted)
         self._let_go([claim for claim in held if claim not in kept])
         self._take([claim for claim in wanted if claim not in kept])

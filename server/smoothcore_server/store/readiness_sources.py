@@ -13,6 +13,8 @@ _MINE = _TABLE.c.organization_id == bindparam("organization")
 _OF_MACHINE = select(_TABLE.c.name).where(_MINE, _TABLE.c.machine_id == bindparam("machine"))
 _NAMED = _TABLE.c.name.in_(bindparam("names", expanding=True))
 _MACHINES = select(_TABLE.c.machine_id).where(_MINE, _NAMED).distinct()
+# For one name there is no list to be written into the statement each time.
+_MACHINES_OF_ONE = select(_TABLE.c.machine_id).where(_MINE, _TABLE.c.name == bindparam("name"))
 _GONE = delete(_TABLE).where(_MINE, _TABLE.c.machine_id == bindparam("machine"), _NAMED)
 _NEW = insert(_TABLE)
 
@@ -31,6 +33,9 @@ class ReadinessSourceTable:
         """The ids of the machines whose readiness rests on any of these."""
         if not names:
             return set()
+        if len(names) == 1:
+            one = {"organization": self._organization, "name": next(iter(names))}
+            return set(self._connection.execute(_MACHINES_OF_ONE, one).scalars())
         asked = {"organization": self._organization, "names": sorted(names)}
         return set(self._connection.execute(_MACHINES, asked).scalars())
 

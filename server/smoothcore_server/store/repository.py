@@ -233,7 +233,10 @@ class WritableRepository(Repository[R]):
         """The names of these resources that exist."""
         keys = [self._noun.key_in(resource) for resource in resources]
         if len(keys) == 1:
-            return set() if self.find(*keys[0]) is None else {resources[0].name}
+            found = self._reader.connection.execute(
+                self._noun.version_by_key, self._key_of(keys[0])
+            ).first()
+            return set() if found is None else {resources[0].name}
         columns = [self.c[name] for name in self._noun.key]
         taken: set[str] = set()
         for at in range(0, len(keys), MAX_KEYS):
