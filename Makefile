@@ -44,8 +44,9 @@ test: $(VENV)/.dev ## Install what tests need, real PostgreSQL included, and run
 robustness: $(VENV)/.dev ## Break servers, networks and databases for long under load: seed=, seeds=3, duration=60, engine=both.
 	$(BIN)/python -m tests.robustness $(foreach option,seed seeds duration engine,$(if $($(option)),--$(option) $($(option))))
 
-fuzz: $(VENV)/.dev ## Send odd requests for long: calls=30000, seed=0.
-	FUZZ_CALLS=$(or $(calls),30000) FUZZ_SEED=$(or $(seed),0) $(BIN)/python -m pytest tests/security/test_fuzz.py
+fuzz: $(VENV)/.dev ## Send odd requests and raw garbage for long: calls=30000, seed=0.
+	FUZZ_CALLS=$(or $(calls),30000) FUZZ_SEED=$(or $(seed),0) GARBAGE_SCALE=10 $(BIN)/python -m pytest \
+		tests/security/test_fuzz.py tests/security/test_garbage.py
 
 soak: $(VENV)/.dev ## Open and cancel thousands of watches under load: rounds=20, of 500 each.
 	SOAK_ROUNDS=$(or $(rounds),20) $(BIN)/python -m pytest tests/robustness/test_soak.py

@@ -76,6 +76,7 @@ from smoothcore_server.store.root_key import (
 )
 from smoothcore_server.transport.drain import Drain
 from smoothcore_server.transport.listen import ListenError
+from smoothcore_server.transport.memory import MemoryTimer
 from smoothcore_server.transport.metrics import MetricsServer, start_metrics_server
 from smoothcore_server.transport.operator import operator_server
 from smoothcore_server.transport.server import GrpcServer, Service
@@ -161,6 +162,7 @@ class Application:
             asyncio.create_task(self.timer.run(), name="staleness"),
             asyncio.create_task(self.ended_sessions.run(), name="ended-sessions"),
             asyncio.create_task(self.security_events.run(), name="security-events"),
+            asyncio.create_task(MemoryTimer().run(), name="memory"),
             *self._compaction(),
         ]
         self.drain.on_stopped("store", self.database.close)

@@ -104,6 +104,10 @@ class ServerSettings:
     max_receive_bytes: int = 4 * _MIB + 64 * 1024
     """The largest request message. Files of 3 MiB fit with room to spare."""
     max_streams_per_connection: int = 1_000
+    max_metadata_bytes: int = 16 * 1024
+    """Of a call's headers, unpacked: one that is named a thousand times counts a thousand times."""
+    handshake_timeout_s: float = 20.0
+    """How long a new connection may take until it speaks HTTP/2, through TLS where there is TLS."""
     keepalive_time_s: float = 30.0
     """How long a connection may be silent before it is pinged."""
     keepalive_timeout_s: float = 10.0
