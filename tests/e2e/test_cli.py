@@ -58,7 +58,8 @@ class Shop:
         self.table.write_text(TABLE)
         self.program.write_text(PROGRAM)
         self._environment = {
-            **os.environ,
+            # Nobody looks at the width of a terminal here.
+            **{name: value for name, value in os.environ.items() if name != "COLUMNS"},
             "SMOOTH_SERVER": server.address,
             "SMOOTH_API_KEY": server.admin_key,
             "SMOOTH_CONFIG": str(folder / "login.json"),

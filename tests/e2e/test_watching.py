@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -336,7 +337,10 @@ def test_the_synchronous_twin_goes_on_over_a_kill_too(killable: Killable) -> Non
         kinds = [next(watch).kind for _ in range(2)]
         assert kinds == [Kind.SNAPSHOT_BEGIN, Kind.SNAPSHOT_END], "there is no tool yet"
         killable.restart()
-        revision = asyncio.run(_one_tool(killable))
+        # In a thread of its own: asyncio.run leaves the main one without an event loop, which
+        # the fixtures of later tests need.
+        with ThreadPoolExecutor(1) as other:
+            revision = other.submit(asyncio.run, _one_tool(killable)).result()
         event = next(event for event in watch if event.kind is Kind.CHANGES)
     assert event.revision == revision
     assert any(isinstance(error, Unavailable) for error in lost)
