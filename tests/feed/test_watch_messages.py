@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -137,6 +138,17 @@ def test_what_differs_is_never_shared() -> None:
         [each.revision for each in parsed(made[0])[0].changes.change_sets] for made in results[:3]
     ]
     assert revisions == [[1, 2, 3], [1, 2], [3]]
+
+
+def test_a_revision_that_is_given_out_again_after_a_fail_over_shows_what_it_is_now() -> None:
+    messages = WatchMessages(TOKENS, 1_000_000)
+    (lost,) = log([[10]])
+    ((old, _),) = messages.of(ORGANIZATION, TOOLS, ZERO, [lost]).messages
+    header = dataclasses.replace(lost.header, chain_hash=b"another history, 32 bytes long.."[:32])
+    again = ChangeSet(header, (tool_change(0, "tools/other", 20),))
+    made = list(messages.of(ORGANIZATION, TOOLS, ZERO, [again]).messages)
+    assert made[0][0] != old
+    assert parsed(made[0])[0].changes.change_sets[0].changes[0].name == "tools/other"
 
 
 def test_a_batch_names_the_api_keys_that_changed_also_when_they_are_not_in_view() -> None:

@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
+import pytest
 
-from smoothcore.v1 import audit_service_pb2, tool_service_pb2
+from smoothcore.v1 import audit_service_pb2, identity_service_pb2, tool_service_pb2
+from smoothcore_server.api import audit_export
 from smoothcore_server.domain.principal import ApiKey
 from tests.support.operator import set_suspended
 from tests.support.requests import (
@@ -158,6 +160,26 @@ async def test_an_export_holds_the_log_the_events_and_a_head_that_verifies(
         audit_service_pb2.VerifyAuditChainRequest(head=head)
     )
     assert (verified.complete, verified.verified_revision) == (True, head.revision)
+
+
+async def test_who_has_lost_the_right_meanwhile_gets_no_more_of_an_export(
+    server: SmoothServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = server.caller()
+    for _ in range(3):
+        await admin.tools.CreateTool(create_tool())
+    made = await admin.identity.CreateApiKey(create_key("audit.read", "tools.read"))
+    monkeypatch.setattr(audit_export, "PAGE", 1)
+    sent = audit_export.AuditExport._event_page
+    revoke = identity_service_pb2.RevokeApiKeyRequest(name=made.api_key.name)
+
+    async def revoked_between(export: Any, behind: str) -> Any:
+        await admin.identity.RevokeApiKey(revoke)
+        return await sent(export, behind)
+
+    monkeypatch.setattr(audit_export.AuditExport, "_event_page", revoked_between)
+    export = server.caller(made.secret).audit.ExportAudit(audit_service_pb2.ExportAuditRequest())
+    await refused(export, Code.UNAUTHENTICATED, "CREDENTIAL_INVALID")
 
 
 async def test_an_export_of_a_time_holds_what_was_then(server: SmoothServer) -> None:

@@ -303,6 +303,19 @@ def publish(jwks: Path, *more: dict[str, Any]) -> None:
     jwks.write_bytes(key_set(*more))
 
 
+async def test_a_key_that_the_issuer_has_taken_out_ends_the_tokens_that_it_signed(
+    oidc: SmoothServer, jwks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stolen = ed25519.Ed25519PrivateKey.generate()
+    publish(jwks, jwk("EdDSA", stolen, kid="stolen"))
+    monkeypatch.setattr(jwk_set, "RELOAD_S", 0)
+    forged = jwt.encode(claims(), stolen, "EdDSA", headers={"kid": "stolen"})
+    assert (await oidc.caller(forged).auth.WhoAmI(who())).principal
+    publish(jwks)
+    monkeypatch.setattr(jwk_set, "FRESH_S", 0)
+    await is_refused(oidc, forged)
+
+
 async def test_unknown_keys_do_not_have_the_set_read_again_and_again(
     oidc: SmoothServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from smoothcore_server.app.call import Call, current_call
 from smoothcore_server.app.security_events import MAX_PENDING, ROWS, SecurityEvents
 from smoothcore_server.domain.errors import ErrorReason, UnavailableError
 from smoothcore_server.domain.principal import Principal
+from smoothcore_server.domain.rate import Rate
 from smoothcore_server.domain.security_event import SecurityEvent, SecurityEventKind
 from smoothcore_server.store import security_event_table
 from smoothcore_server.store.store import Store
@@ -90,6 +91,21 @@ async def test_organizations_that_do_not_exist_leave_their_events_with_the_insta
     found = await written(store, "")
     assert sum(each.count for each in found if each.subject.kind is Kind.LOGIN_REFUSED) == 500
     assert len(found) <= 200
+
+
+async def test_many_organizations_that_do_not_exist_fill_no_table_either(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(security_events, "ALL_ROWS", Rate(0.001, 50))
+    events = SecurityEvents(store)
+    for flush in range(3):
+        for number in range(300):
+            events.note(Kind.LOGIN_REFUSED, organization=f"guess-{flush}-{number}")
+        await events.flush()
+    found = await written(store, "")
+    mine = [each for each in found if each.subject.kind is Kind.LOGIN_REFUSED]
+    assert sum(each.count for each in mine) == 900
+    assert len(mine) <= 50 + 3
 
 
 async def test_what_cannot_be_written_now_is_written_later_and_once(

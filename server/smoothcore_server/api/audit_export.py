@@ -12,12 +12,16 @@ from smoothcore_server.api.messages import audit as message
 from smoothcore_server.api.messages import security_event
 from smoothcore_server.api.messages.values import moment_from
 from smoothcore_server.app.audit import Auditor
-from smoothcore_server.app.visibility import View, readable_types, view_for
+from smoothcore_server.app.authenticating import principal_now
+from smoothcore_server.app.visibility import View, check_view, readable_types, view_for
+from smoothcore_server.domain.granting import denied
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.domain.security_event import SecurityEvent
 from smoothcore_server.store import security_event_table
 from smoothcore_server.store.store import Store
+from smoothcore_server.store.transaction import Reader
 
+PERMISSION = "audit.read"
 PAGE = 500
 """Change sets or events that are read at once; no transaction is held over a write."""
 
@@ -35,6 +39,7 @@ class AuditExport:
     ) -> None:
         self._store = store
         self._auditor = auditor
+        self._principal = principal
         self._organization = principal.organization
         # Who may read no type gets the events and the head.
         self._view = view_for(principal, (), "") if readable_types(principal) else None
@@ -73,8 +78,26 @@ class AuditExport:
         self, view: View, asked: change_service_pb2.ListChangesRequest, place: Place | None
     ) -> Page:
         return await self._store.read(
-            self._organization, lambda reader: read_page(reader, view, asked, place, PAGE)
+            self._organization, lambda reader: self._checked(reader, view, asked, place)
         )
+
+    def _checked(
+        self,
+        reader: Reader,
+        view: View,
+        asked: change_service_pb2.ListChangesRequest,
+        place: Place | None,
+    ) -> Page:
+        self._refuse_lost(reader)
+        return read_page(reader, view, asked, place, PAGE)
+
+    def _refuse_lost(self, reader: Reader) -> None:
+        """Who takes their time to read must not outlive their rights."""
+        now = principal_now(reader, self._principal)
+        if not now.may(PERMISSION):
+            raise denied(f"you have lost the permission {PERMISSION} meanwhile", PERMISSION)
+        if self._view is not None:
+            check_view(self._view, now)
 
     async def _events(self) -> None:
         behind = ""
@@ -92,9 +115,11 @@ class AuditExport:
     async def _event_page(self, behind: str) -> list[SecurityEvent]:
         asked = self._request
         start = moment_from(asked.start_time) if asked.HasField("start_time") else None
-        return await self._store.run_read(
-            lambda connection: security_event_table.page(
-                connection,
+
+        def query(reader: Reader) -> list[SecurityEvent]:
+            self._refuse_lost(reader)
+            return security_event_table.page(
+                reader.connection,
                 self._organization,
                 start=start,
                 end=moment_from(self._end),
@@ -102,4 +127,5 @@ class AuditExport:
                 oldest_first=True,
                 limit=PAGE,
             )
-        )
+
+        return await self._store.read(self._organization, query)

@@ -16,6 +16,8 @@ from smoothcore_server.feed.tokens import Position, ResumeTokens
 
 Made: TypeAlias = tuple[bytes, Position]
 """A serialized message, and the position behind it."""
+_Key: TypeAlias = tuple[str, View, Position, Position]
+"""Organization, view, and the positions that a message lies between: these say all about it."""
 MAX_SHARED = 1_024
 MAX_SHARED_BYTES = 16 * 2**20
 
@@ -40,7 +42,7 @@ class WatchMessages:
     def __init__(self, tokens: ResumeTokens, message_bytes: int) -> None:
         self._tokens = tokens
         self._message_bytes = message_bytes
-        self._shared: OrderedDict[tuple[str, View, int, int], Batch] = OrderedDict()
+        self._shared: OrderedDict[_Key, Batch] = OrderedDict()
         self._shared_bytes = 0
 
     def progress(self, organization: str, view: View, position: Position) -> bytes:
@@ -56,7 +58,9 @@ class WatchMessages:
         """The messages for change sets behind a position."""
         if not found:
             return Batch()
-        key = (organization, view, start.revision, found[-1].header.revision)
+        # By position and not by revision: after a fail-over that lost the last commits, revisions
+        # are given out again, to other contents.
+        key = (organization, view, start, position_behind(found[-1]))
         shared = self._shared.get(key)
         if shared is not None:
             self._shared.move_to_end(key)
@@ -67,7 +71,7 @@ class WatchMessages:
             return Batch(messages, _of_identity(found))
         return self._share(key, Batch(tuple(messages), _of_identity(found)))
 
-    def _share(self, key: tuple[str, View, int, int], batch: Batch) -> Batch:
+    def _share(self, key: _Key, batch: Batch) -> Batch:
         self._shared[key] = batch
         self._shared_bytes += _bytes_of(batch)
         while len(self._shared) > MAX_SHARED or self._shared_bytes > MAX_SHARED_BYTES:

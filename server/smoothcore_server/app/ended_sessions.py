@@ -46,6 +46,7 @@ class EndedSessions:
         self._store = store
         self._interval_s = interval_s
         self._open: dict[tuple[str, str], set[OpenStream]] = {}
+        self._looked_at = store.clock()
 
     @contextmanager
     def follow(self, principal: Principal, on_end: Callable[[], None]) -> Iterator[OpenStream]:
@@ -80,11 +81,15 @@ class EndedSessions:
     async def look(self) -> None:
         """End the streams whose sessions were ended."""
         if not self._open:
+            self._looked_at = self._store.clock()
             return
-        since = self._store.clock() - LOOK_BACK
+        now = self._store.clock()
+        # While the database was away, nothing was found.
+        since = min(now, self._looked_at) - LOOK_BACK
         ended = await self._store.run_read(
             lambda connection: session_table.revoked_since(connection, since)
         )
+        self._looked_at = now
         for key in ended & self._open.keys():
             for stream in self._open[key]:
                 stream.is_over = True

@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +25,7 @@ from smoothcore_server.app.json_web_token import (
     text_of,
     time_of,
 )
-from smoothcore_server.app.jwk_set import JwkSet
+from smoothcore_server.app.jwk_set import JwkSet, VerifyingKey
 from smoothcore_server.app.sessions import invalid_token
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.domain.user import EXTERNAL_PREFIX
@@ -47,6 +47,18 @@ class ExternalIssuer:
     """From a value of the claim to the id of a role; other values give nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A token that was recognized."""
+
+    until: float
+    """How long its permissions are remembered."""
+    principal: Principal
+    key_id: str
+    key: VerifyingKey
+    """What it was signed with: once that is gone, so is the token."""
+
+
 class ExternalAuthenticator:
     """Recognizes the tokens of an external issuer."""
 
@@ -55,7 +67,7 @@ class ExternalAuthenticator:
         self._keys = keys
         self._issuer = issuer
         self._expected = Expected(issuer.issuer, issuer.audience)
-        self._known: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     @property
     def issuer(self) -> str:
@@ -65,25 +77,30 @@ class ExternalAuthenticator:
     async def __call__(self, token: str) -> Principal:
         """The principal of a token; raises UnauthenticatedError."""
         digest = hashlib.sha256(token.encode()).digest()
-        until, principal = self._known.get(digest, (0.0, None))
-        if principal is None:
-            principal = await self._recognize(token, digest)
+        known = self._known.get(digest)
+        if known is None or await self._keys.find(known.key_id) != known.key:
+            # Unknown, or signed with a key that the issuer has taken out since.
+            self._known.pop(digest, None)
+            known = await self._recognize(token, digest)
+        principal = known.principal
         if principal.expire_time is None or principal.expire_time <= self._store.clock():
             self._known.pop(digest, None)
             raise invalid_token()
-        if until <= time.monotonic():
+        if known.until <= time.monotonic():
             principal = await self._with_permissions(principal)
-            self._remember(digest, principal)
+            self._remember(digest, replace(known, principal=principal))
         return principal
 
-    async def _recognize(self, token: str, digest: bytes) -> Principal:
+    async def _recognize(self, token: str, digest: bytes) -> _Known:
         try:
-            key = await self._keys.find(text_of(read_header(token), "kid"))
+            key_id = text_of(read_header(token), "kid")
+            key = await self._keys.find(key_id)
             if key is None:
                 raise TokenError("signed with a key that is not known")
             now = self._store.clock()
             claims = read_claims(token, key.key, key.algorithm, self._expected, now)
-            return self._principal(claims, digest, time_of(claims, "exp"))
+            who = self._principal(claims, digest, time_of(claims, "exp"))
+            return _Known(0.0, who, key_id, key)
         except TokenError:
             raise invalid_token() from None
 
@@ -113,8 +130,8 @@ class ExternalAuthenticator:
             principal.organization, lambda reader: external_now(reader, principal)
         )
 
-    def _remember(self, digest: bytes, principal: Principal) -> None:
-        self._known[digest] = (time.monotonic() + CACHE_S, principal)
+    def _remember(self, digest: bytes, known: _Known) -> None:
+        self._known[digest] = replace(known, until=time.monotonic() + CACHE_S)
         self._known.move_to_end(digest)
         if len(self._known) > MAX_CACHED:
             self._known.popitem(last=False)

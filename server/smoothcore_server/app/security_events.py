@@ -35,6 +35,7 @@ ALL_ROWS = Rate(100.0, 6_000)
 """Rows of all together: who is not logged in may name any organization."""
 FORGET_EVERY = timedelta(minutes=10)
 FORGET_BATCH = 1_000
+_TOO_MANY = "TOO_MANY_TO_TELL_APART"
 log = structlog.get_logger("smoothcore.security")
 
 
@@ -112,7 +113,8 @@ class SecurityEvents:
             await self._store.run_write(
                 lambda connection: security_event_table.append(connection, events)
             )
-        except BaseException:
+        except Exception:
+            # A write that is only not waited for any more goes on by itself.
             for event in events:
                 self._add(event.subject, event.first_time, event.request_id, event.count)
             raise
@@ -136,16 +138,22 @@ class SecurityEvents:
 
     def _taken(self) -> list[SecurityEvent]:
         """What waits, as events, within the rate of each organization."""
-        events = []
+        events: list[SecurityEvent] = []
+        beyond: dict[Subject, _Pending] = {}
         now = self._store.clock().timestamp()
         for name, organization in list(self._organizations.items()):
             waiting, organization.pending = organization.pending, {}
-            granted, organization.full_at = rate.take(ROWS, organization.full_at, now, len(waiting))
-            granted, self._all_full_at = rate.take(ALL_ROWS, self._all_full_at, now, granted)
-            events += _within(waiting, granted)
+            own, organization.full_at = rate.take(ROWS, organization.full_at, now, len(waiting))
+            granted, self._all_full_at = rate.take(ALL_ROWS, self._all_full_at, now, own)
+            if granted or not own:
+                events += _within(waiting, granted)
+            else:
+                # Not even one row each: there may be thousands of organizations that do not exist.
+                for subject, known in waiting.items():
+                    _count_together(beyond, Subject(subject.kind, reason=_TOO_MANY), known)
             if not waiting and organization.full_at <= now:
                 del self._organizations[name]
-        return events
+        return events + [_event(subject, known) for subject, known in beyond.items()]
 
     async def _forget(self) -> None:
         now = self._store.clock()
@@ -176,7 +184,7 @@ def _subject(
 
 def _any_of(subject: Subject) -> Subject:
     """Stands for all events of a kind that are too many to tell apart."""
-    return Subject(subject.kind, subject.organization, reason="TOO_MANY_TO_TELL_APART")
+    return Subject(subject.kind, subject.organization, reason=_TOO_MANY)
 
 
 def _within(waiting: dict[Subject, _Pending], limit: int) -> list[SecurityEvent]:
@@ -185,13 +193,17 @@ def _within(waiting: dict[Subject, _Pending], limit: int) -> list[SecurityEvent]
     events = [_event(subject, known) for subject, known in items[:limit]]
     others: dict[Subject, _Pending] = {}
     for subject, known in items[limit:]:
-        together = others.setdefault(
-            _any_of(subject), _Pending(known.first_time, known.last_time, 0, known.request_id)
-        )
-        together.count += known.count
-        together.first_time = min(together.first_time, known.first_time)
-        together.last_time = max(together.last_time, known.last_time)
+        _count_together(others, _any_of(subject), known)
     return events + [_event(subject, known) for subject, known in others.items()]
+
+
+def _count_together(others: dict[Subject, _Pending], subject: Subject, known: _Pending) -> None:
+    together = others.setdefault(
+        subject, _Pending(known.first_time, known.last_time, 0, known.request_id)
+    )
+    together.count += known.count
+    together.first_time = min(together.first_time, known.first_time)
+    together.last_time = max(together.last_time, known.last_time)
 
 
 def _event(subject: Subject, known: _Pending) -> SecurityEvent:

@@ -6,6 +6,7 @@ method declares, and the machines that a credential is bound to.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -34,6 +35,8 @@ UnauthenticatedError for one that works no more."""
 OPERATOR = Principal("", "operator/smoothd", "the operator of this instance")
 """Who calls on the local socket: its file is the credential."""
 
+PATIENCE_S = 0.5
+"""Between the headers of a call and its message: as long as a credential is remembered."""
 _HEADER = "authorization"
 _MAX_TOKEN = 4_096
 _MAX_SHOWN = 5
@@ -85,14 +88,29 @@ class Identity:
             current_call.get().principal = principal
             if access.permission and not principal.may(access.permission):
                 raise _lacks(principal, access.permission)
-            if access.machine_path and principal.machines:
-                invocation.add_check(_machine_check(access, principal))
+            invocation.add_check(self._message_check(access, invocation))
             if access.sensitive:
                 # Before it is answered: what has begun to go out has gone out.
                 self._note(SecurityEventKind.SENSITIVE_CALL)
             return await proceed(invocation)
 
         return around
+
+    def _message_check(self, access: Access, invocation: Invocation) -> Check:
+        """When a message comes: who was let in long before it is looked at again, since a call that
+        is held open must not outlive its credential; then the machine that it names."""
+        identified = time.monotonic()
+
+        async def check(message: Any) -> None:
+            call = current_call.get()
+            if time.monotonic() - identified > PATIENCE_S:
+                call.principal = await self._identify(invocation)
+                if access.permission and not call.principal.may(access.permission):
+                    raise _lacks(call.principal, access.permission)
+            if access.machine_path and call.principal and call.principal.machines:
+                _check_machine(access, call.principal, message)
+
+        return check
 
     async def _identify(self, invocation: Invocation) -> Principal:
         find_holder = self._authenticate_certificate
@@ -193,17 +211,14 @@ def _somebody_elses() -> UnauthenticatedError:
     )
 
 
-def _machine_check(access: Access, principal: Principal) -> Check:
-    async def check(message: Any) -> None:
-        name = _value_at(message, access.machine_path)
-        if not name:
-            return  # Validation says that it is missing, or the call names no machine.
-        collection, _, rest = name.partition("/")
-        machine = rest.partition("/")[0]
-        if collection != "machines" or not principal.may_see_machine(machine):
-            raise _bound_elsewhere(principal, access, name)
-
-    return check
+def _check_machine(access: Access, principal: Principal, message: Any) -> None:
+    name = _value_at(message, access.machine_path)
+    if not name:
+        return  # Validation says that it is missing, or the call names no machine.
+    collection, _, rest = name.partition("/")
+    machine = rest.partition("/")[0]
+    if collection != "machines" or not principal.may_see_machine(machine):
+        raise _bound_elsewhere(principal, access, name)
 
 
 def _value_at(message: Any, path: tuple[str, ...]) -> str:

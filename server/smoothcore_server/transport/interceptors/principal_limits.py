@@ -23,6 +23,8 @@ from smoothcore_server.transport.methods import CallClass, Method
 from smoothcore_server.transport.settings import ClassLimits, Limits
 
 _PROCESS = "process"
+_ANONYMOUS = "?"
+"""In the place of an organization; no id is like this."""
 
 
 class PrincipalLimits:
@@ -68,6 +70,9 @@ class _Class:
         self._limits = limits
         self._process = InFlight(limits.process)
         self._principals = InFlight(limits.principal)
+        # Who has not logged in yet must not take the places of those who have.
+        self._anonymous = InFlight(max(1, limits.process // 8))
+        self._anonymous_each = InFlight(max(1, limits.process // 64))
 
     async def in_rate(self) -> None:
         """Take one of the caller's rate; raises ResourceExhaustedError where it comes too early."""
@@ -79,23 +84,40 @@ class _Class:
         if wait_s > 0:
             raise too_often(f"({self._kind.value}) with this key", "principal", rate, wait_s)
 
-    def enter(self) -> tuple[str, str] | None:
+    def enter(self) -> tuple[str, str]:
         """Take a place of the process and one of the caller; gives what to hand to `leave`."""
         who = current_call.get().principal
         if not self._process.enter(_PROCESS):
             raise self._too_many("in flight on this server", self._process.limit, "process")
         if who is None:
-            return None
+            return self._enter_anonymous()
         key = (who.organization, who.name)
         if not self._principals.enter(key):
             self._process.leave(_PROCESS)
             raise self._too_many("in flight with this key", self._principals.limit, "principal")
         return key
 
-    def leave(self, key: tuple[str, str] | None) -> None:
+    def _enter_anonymous(self) -> tuple[str, str]:
+        key = (_ANONYMOUS, current_call.get().address)
+        taken = [limit.enter(each) for limit, each in self._anonymous_places(key)]
+        if all(taken):
+            return key
+        for (limit, each), has_entered in zip(self._anonymous_places(key), taken, strict=True):
+            if has_entered:
+                limit.leave(each)
+        self._process.leave(_PROCESS)
+        raise self._too_many("without a credential", self._anonymous_each.limit, "address")
+
+    def _anonymous_places(self, key: tuple[str, str]) -> tuple[tuple[InFlight, object], ...]:
+        return (self._anonymous, _ANONYMOUS), (self._anonymous_each, key)
+
+    def leave(self, key: tuple[str, str]) -> None:
         """Give the places back."""
         self._process.leave(_PROCESS)
-        if key is not None:
+        if key[0] == _ANONYMOUS:
+            for limit, each in self._anonymous_places(key):
+                limit.leave(each)
+        else:
             self._principals.leave(key)
 
     async def in_time(self, invocation: Invocation, proceed: Proceed) -> Any:
