@@ -192,7 +192,7 @@ async def test_a_snapshot_holds_resources_of_every_type(
     admin = server.caller()
     world = await make_world(admin, "ours")
     follower = await check_view(admin, follow)
-    assert set(world.names) <= set(follower.items)
+    assert world.logged <= set(follower.items)
     assert f"{world.machine}/readiness" in follower.items
 
 

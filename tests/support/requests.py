@@ -534,6 +534,11 @@ class World:
     """All names above."""
 
     @property
+    def logged(self) -> set[str]:
+        """The names that the change log knows: sessions are no resources."""
+        return set(self.names) - {self.session}
+
+    @property
     def content(self) -> bytes:
         """A program of this organization."""
         return PROGRAM.replace(b"flat end mill", b"flat end mill " + self.mark.encode())
