@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -322,6 +323,25 @@ async def test_a_key_may_do_what_it_was_made_for_until_it_is_revoked(shop: Shop)
     (gate,) = [key for key in keys if key["displayName"] == "gate"]
     await shop.done("keys", "revoke", gate["name"])
     assert (await shop.run("machines", "list", SMOOTH_API_KEY=secret)).code == 2
+
+
+async def test_the_secret_of_a_key_goes_into_a_file_of_its_owner(
+    shop: Shop, tmp_path: Path
+) -> None:
+    file = tmp_path / "gate.key"
+    make = ("keys", "create", "gate", "--permission", "machines.read", "--secret-file", file)
+    refused = await shop.run(*make, "--machine", "mill-9")
+    assert (refused.code, file.exists()) == (2, False)
+    made = await shop.done(*make)
+    secret = file.read_text().strip()
+    assert secret.startswith("sk_")
+    assert secret not in made.out + made.err
+    if sys.platform != "win32":
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "gate" in (await shop.done("--key-file", file, "whoami")).out
+    again = await shop.run(*make)
+    assert (again.code, "exists" in again.err) == (2, True)
+    assert file.read_text().strip() == secret
 
 
 async def test_a_key_gets_a_role_and_may_what_the_role_may(shop: Shop) -> None:

@@ -28,15 +28,25 @@ NOT_HERE = (
 )
 
 
+WITHOUT_KEY = "unset SMOOTH_API_KEY"
+
+
 def commands() -> list[str]:
-    lines = [line for block in SHELL_BLOCKS for line in block.splitlines() if line.strip()]
-    return [line for line in lines if not line.startswith(NOT_HERE)]
+    """Each line to be run; in a block of somebody who logs in, without the key."""
+    return [
+        f"{WITHOUT_KEY}; {line}" if WITHOUT_KEY in block else line
+        for block in SHELL_BLOCKS
+        for line in block.splitlines()
+        if line.strip() and not line.startswith((*NOT_HERE, WITHOUT_KEY))
+    ]
 
 
 @pytest.fixture(scope="module")
 async def readme_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SmoothServer]:
     """One server for the whole story, whose commands build on each other."""
-    started = await start_server(tmp_path_factory.mktemp("readme") / "data")
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "examples").symlink_to(ROOT / "examples")
+    started = await start_server(folder / "data")
     yield started
     await started.stop()
 
@@ -54,7 +64,8 @@ async def run(command: str, server: SmoothServer) -> tuple[int, str]:
     }
     process = await asyncio.create_subprocess_shell(
         command.replace("127.0.0.1:50051", server.address),
-        cwd=ROOT,
+        # Where the commands leave their files.
+        cwd=server.application.settings.data_dir.parent,
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -9,7 +9,8 @@ from smoothcore_client._errors import SmoothCoreError
 
 
 class Actors:
-    """Names of actors; each is read once, and only where the credential may read keys or users."""
+    """Names of actors; each is read once. Without the right to read keys and users there is one for
+    whoever asks, and for credentials with the name of a client."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
@@ -26,14 +27,22 @@ class Actors:
         return self._names[actor]
 
     async def _read(self, actor: str) -> str:
-        identity = self._client.identity
-        try:
-            if actor.startswith("apiKeys/"):
-                key = await identity.GetApiKey(GetApiKeyRequest(name=actor))
-                return key.display_name or actor
-            if actor.startswith("users/"):
-                user = await identity.GetUser(GetUserRequest(name=actor))
-                return user.display_name or user.email or actor
-        except SmoothCoreError:
-            pass
+        for read in (self._registered, self._own):
+            try:
+                return await read(actor) or actor
+            except SmoothCoreError:
+                pass
         return actor
+
+    async def _registered(self, actor: str) -> str:
+        identity = self._client.identity
+        if actor.startswith("apiKeys/"):
+            return (await identity.GetApiKey(GetApiKeyRequest(name=actor))).display_name
+        if actor.startswith("users/"):
+            user = await identity.GetUser(GetUserRequest(name=actor))
+            return user.display_name or user.email
+        return ""
+
+    async def _own(self, actor: str) -> str:
+        who = await self._client.whoami()
+        return who.display_name if who.principal == actor else ""

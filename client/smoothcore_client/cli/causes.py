@@ -27,14 +27,31 @@ async def print_causes(session: Session, verdicts: Iterable[Verdict]) -> None:
     causes, actors = _Causes(session), Actors(session.client)
     for verdict in bad[:_MOST]:
         cause = verdict.cause
+        change_set = await causes.change_set(cause.revision)
+        who = await (actors.of(change_set) if change_set else actors.name(cause.actor))
         session.out.line(
             Styled(f"T{verdict.tool_number}", "bold"),
             f"rests on revision {cause.revision}, {wording.age(cause.time)} "
-            f"({wording.moment(cause.time)}), by {await actors.name(cause.actor)} "
-            f"with {cause.method}",
+            f"({wording.moment(cause.time)}), by {who} with {cause.method}",
         )
-        for line in await causes.lines(verdict):
+        for line in _lines(verdict, change_set):
             session.out.line("   ", line)
+
+
+def _lines(verdict: Verdict, change_set: ChangeSet | None) -> list[str]:
+    """What the cause of a verdict did to its entry and its tool."""
+    if change_set is None:
+        return []
+    about = {verdict.entry, verdict.tool} - {""}
+    row = f"/toolTableEntries/{entry_id(str(verdict.tool_number))}"
+    told: list[str] = []
+    for change in change_set.changes:
+        if change.name in about or (not about and change.name.endswith(row)):
+            what = what_changed(change)
+            text = what.text if isinstance(what, Styled) else what
+            kind = enum_word(ChangeKind, change.kind)
+            told.append(f"{change.name} {kind}: {text}")
+    return told
 
 
 class _Causes:
@@ -44,23 +61,8 @@ class _Causes:
         self._client = session.client
         self._change_sets: dict[int, ChangeSet | None] = {}
 
-    async def lines(self, verdict: Verdict) -> list[str]:
-        """What the cause of a verdict did to its entry and its tool."""
-        change_set = await self._change_set(verdict.cause.revision)
-        if change_set is None:
-            return []
-        about = {verdict.entry, verdict.tool} - {""}
-        row = f"/toolTableEntries/{entry_id(str(verdict.tool_number))}"
-        told: list[str] = []
-        for change in change_set.changes:
-            if change.name in about or (not about and change.name.endswith(row)):
-                what = what_changed(change)
-                text = what.text if isinstance(what, Styled) else what
-                kind = enum_word(ChangeKind, change.kind)
-                told.append(f"{change.name} {kind}: {text}")
-        return told
-
-    async def _change_set(self, revision: int) -> ChangeSet | None:
+    async def change_set(self, revision: int) -> ChangeSet | None:
+        """That of a revision, as far as it may be read."""
         if revision not in self._change_sets:
             self._change_sets[revision] = await self._read(revision)
         return self._change_sets[revision]

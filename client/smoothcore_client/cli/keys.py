@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import typer
 
 from smoothcore.v1.api_key_pb2 import ApiKey
-from smoothcore.v1.identity_service_pb2 import CreateApiKeyRequest, RevokeApiKeyRequest
+from smoothcore.v1.identity_service_pb2 import (
+    CreateApiKeyRequest,
+    CreateApiKeyResponse,
+    RevokeApiKeyRequest,
+)
 from smoothcore_client._names import api_key_name, last_id, machine_name, role_name
 from smoothcore_client.cli import wording
 from smoothcore_client.cli.output import Cell, Styled, note
@@ -46,10 +52,17 @@ def create(
     expires: Annotated[
         timedelta | None, duration_option("--expires", "How long it works, e.g. 90d.")
     ] = None,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the secret into this new file, which only you may read; for --key-file.",
+        ),
+    ] = None,
 ) -> None:
     """Make an API key that has permissions, roles, or both.
 
-    Its secret is printed on stdout, now and never again.
+    Its secret is printed on stdout (or written into --secret-file), now and never again.
 
     Exit codes: 0 made; 2 error.
     """
@@ -66,14 +79,38 @@ def create(
 
     async def work(session: Session) -> None:
         request = CreateApiKeyRequest(api_key=key)
-        reply = await session.client.identity.CreateApiKey(request)
-        if session.out.json:
-            session.out.object(reply)
+        if secret_file is None:
+            _print_made(session, await session.client.identity.CreateApiKey(request))
             return
-        note(f"made {reply.api_key.name}; keep the secret, it is shown only once:")
-        session.out.line(reply.secret)
+        # Before the call: a secret that cannot be written would be lost.
+        with _new_private_file(secret_file) as file:
+            try:
+                reply = await session.client.identity.CreateApiKey(request)
+            except BaseException:
+                secret_file.unlink()
+                raise
+            print(reply.secret, file=file)
+        reply.ClearField("secret")
+        _print_made(session, reply, f"its secret is in {secret_file}")
 
     run(ctx, work)
+
+
+def _new_private_file(path: Path) -> TextIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
+
+
+def _print_made(
+    session: Session,
+    reply: CreateApiKeyResponse,
+    where: str = "keep the secret, it is shown only once:",
+) -> None:
+    if session.out.json:
+        session.out.object(reply)
+        return
+    note(f"made {reply.api_key.name}; {where}")
+    if reply.secret:
+        session.out.line(reply.secret)
 
 
 @app.command("list")
