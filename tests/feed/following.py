@@ -11,7 +11,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from smoothcore.v1 import change_service_pb2, change_service_pb2_grpc
+from smoothcore.v1 import change_service_pb2
 from smoothcore.v1.change_service_pb2 import SnapshotItem, SnapshotItems
 from smoothcore.v1.change_set_pb2 import ChangeSet
 from smoothcore.v1.change_set_pb2 import ResourceType as Type
@@ -237,21 +237,26 @@ async def following(caller: Caller, **view: Any) -> AsyncIterator[Follower]:
 
 
 @asynccontextmanager
+async def narrow(caller: Caller) -> AsyncIterator[Caller]:
+    """The same caller over a connection with a small window: who does not read holds up whoever
+    writes to it."""
+    options = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16_384))
+    slow = Caller(caller.address, caller.token, options)
+    try:
+        yield slow
+    finally:
+        await slow.close()
+
+
+@asynccontextmanager
 async def stuck_watch(
     caller: Caller, token: str = "", *, snapshot: bool = False
 ) -> AsyncIterator[Any]:
     """A watch whose first message was read, and then nothing more: the server's writes to it stop
     as soon as the small window of its connection is full."""
-    options = [
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.http2.bdp_probe", 0),
-        ("grpc.http2.lookahead_bytes", 16_384),
-    ]
-    async with grpc.aio.insecure_channel(caller.address, options=options) as channel:
-        stub = change_service_pb2_grpc.ChangeServiceStub(channel)
-        call: Any = stub.WatchChanges(
-            change_service_pb2.WatchChangesRequest(resume_token=token, snapshot_first=snapshot),
-            metadata=(("authorization", f"Bearer {caller.token}"),),
+    async with narrow(caller) as slow:
+        call: Any = slow.changes.WatchChanges(
+            change_service_pb2.WatchChangesRequest(resume_token=token, snapshot_first=snapshot)
         )
         await call.read()
         yield call

@@ -113,7 +113,9 @@ class AuditServiceServicer:
         """Streams the change log and the security events of a time, oldest first, and at the end the
         signed head of the log. Only changes of types that the credential may read are in it.
         Returns: OUT_OF_RANGE / TOKEN_TOO_OLD if what was asked for has been compacted away (ask for a
-        later start); UNAVAILABLE when the server goes away (begin again).
+        later start); UNAVAILABLE when the server goes away (begin again); UNAUTHENTICATED or
+        PERMISSION_DENIED also in the middle, when the credential works no more, its right is lost or the
+        organization is suspended: what came is not complete.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -64,7 +64,9 @@ class AuditServiceStub:
     """Streams the change log and the security events of a time, oldest first, and at the end the
     signed head of the log. Only changes of types that the credential may read are in it.
     Returns: OUT_OF_RANGE / TOKEN_TOO_OLD if what was asked for has been compacted away (ask for a
-    later start); UNAVAILABLE when the server goes away (begin again).
+    later start); UNAVAILABLE when the server goes away (begin again); UNAUTHENTICATED or
+    PERMISSION_DENIED also in the middle, when the credential works no more, its right is lost or the
+    organization is suspended: what came is not complete.
     """
 
 @_typing.type_check_only
@@ -103,7 +105,9 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Streams the change log and the security events of a time, oldest first, and at the end the
     signed head of the log. Only changes of types that the credential may read are in it.
     Returns: OUT_OF_RANGE / TOKEN_TOO_OLD if what was asked for has been compacted away (ask for a
-    later start); UNAVAILABLE when the server goes away (begin again).
+    later start); UNAVAILABLE when the server goes away (begin again); UNAUTHENTICATED or
+    PERMISSION_DENIED also in the middle, when the credential works no more, its right is lost or the
+    organization is suspended: what came is not complete.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -163,7 +167,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams the change log and the security events of a time, oldest first, and at the end the
         signed head of the log. Only changes of types that the credential may read are in it.
         Returns: OUT_OF_RANGE / TOKEN_TOO_OLD if what was asked for has been compacted away (ask for a
-        later start); UNAVAILABLE when the server goes away (begin again).
+        later start); UNAVAILABLE when the server goes away (begin again); UNAUTHENTICATED or
+        PERMISSION_DENIED also in the middle, when the credential works no more, its right is lost or the
+        organization is suspended: what came is not complete.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

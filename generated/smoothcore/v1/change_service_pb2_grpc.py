@@ -98,7 +98,8 @@ class ChangeServiceServicer:
         expired or was revoked or its user was disabled, also in the middle of a stream (get another,
         reconnect with the last token); PERMISSION_DENIED when the right to something that the stream
         shows is lost, in the middle too (metadata "permission" names it: watch without it, or ask an
-        administrator); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
+        administrator), and with ORGANIZATION_SUSPENDED when the operator suspends the organization
+        (reconnect with the last token once it is lifted); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
         INVALID_ARGUMENT / TOKEN_INVALID (not a token of this server: stop).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

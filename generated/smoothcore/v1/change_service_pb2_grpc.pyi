@@ -69,7 +69,8 @@ class ChangeServiceStub:
     expired or was revoked or its user was disabled, also in the middle of a stream (get another,
     reconnect with the last token); PERMISSION_DENIED when the right to something that the stream
     shows is lost, in the middle too (metadata "permission" names it: watch without it, or ask an
-    administrator); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
+    administrator), and with ORGANIZATION_SUSPENDED when the operator suspends the organization
+    (reconnect with the last token once it is lifted); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
     INVALID_ARGUMENT / TOKEN_INVALID (not a token of this server: stop).
     """
     ListChanges: _grpc.UnaryUnaryMultiCallable[_change_service_pb2.ListChangesRequest, _change_service_pb2.ListChangesResponse]
@@ -129,7 +130,8 @@ class ChangeServiceAsyncStub(ChangeServiceStub):
     expired or was revoked or its user was disabled, also in the middle of a stream (get another,
     reconnect with the last token); PERMISSION_DENIED when the right to something that the stream
     shows is lost, in the middle too (metadata "permission" names it: watch without it, or ask an
-    administrator); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
+    administrator), and with ORGANIZATION_SUSPENDED when the operator suspends the organization
+    (reconnect with the last token once it is lifted); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
     INVALID_ARGUMENT / TOKEN_INVALID (not a token of this server: stop).
     """
     ListChanges: _aio.UnaryUnaryMultiCallable[_change_service_pb2.ListChangesRequest, _change_service_pb2.ListChangesResponse]  # type: ignore[assignment]
@@ -192,7 +194,8 @@ class ChangeServiceServicer(metaclass=_abc_1.ABCMeta):
         expired or was revoked or its user was disabled, also in the middle of a stream (get another,
         reconnect with the last token); PERMISSION_DENIED when the right to something that the stream
         shows is lost, in the middle too (metadata "permission" names it: watch without it, or ask an
-        administrator); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
+        administrator), and with ORGANIZATION_SUSPENDED when the operator suspends the organization
+        (reconnect with the last token once it is lifted); UNAVAILABLE / TOKEN_AHEAD (retry in a moment);
         INVALID_ARGUMENT / TOKEN_INVALID (not a token of this server: stop).
         """
 

@@ -47,7 +47,7 @@ class Organization(_message.Message):
     display_name: _builtins.str
     """Name for people, up to 200 characters."""
     suspended: _builtins.bool
-    """Whether all its calls are refused with ORGANIZATION_SUSPENDED, and its open watches ended.
+    """Whether all its calls are refused with ORGANIZATION_SUSPENDED, and its open streams ended.
     Nothing of it is lost.
     """
     max_resources: _builtins.int

@@ -35,6 +35,9 @@ from smoothcore_server.store.transaction import Reader
 
 Write = Callable[[bytes], Awaitable[None]]
 CATCH_UP_BATCH = 64
+PATIENCE_S = 0.5
+"""For so long a reader that takes its time is sent what was read before its rights are looked at
+again."""
 AHEAD_WAIT_S = 2.0
 """How long a token of a replica that is ahead of this one is waited for."""
 
@@ -76,6 +79,7 @@ class Watch:
         self._view = view
         self._write = write
         self._progress_due = 0.0
+        self._rights_due = 0.0
         self._now = asyncio.get_running_loop().time
 
     async def run(self, resume_token: str, *, snapshot_first: bool = False) -> None:
@@ -128,7 +132,9 @@ class Watch:
             for raw in messages:
                 if self._feed.is_ending:
                     raise draining()
+                await self._check_rights()
                 await self._send(raw)
+        await self._check_rights()
         await self._send(snapshot.end())
 
     async def _catch_up(self, ring: Ring, position: Position) -> Position:
@@ -140,10 +146,12 @@ class Watch:
         if not batch.of_identity.isdisjoint(self._principal.depends_on):
             # Before anything of it is sent.
             await self._store.read(self._organization, self._check_principal)
+        self._rights_due = self._now() + PATIENCE_S
         within_change_set = False
         for raw, behind in batch.messages:
             if self._feed.is_ending and not within_change_set:
                 return position
+            await self._check_rights()
             await self._send(raw)
             within_change_set = behind == position
             position = behind
@@ -159,9 +167,16 @@ class Watch:
     async def _send_progress(self, position: Position) -> None:
         await self._send(self._messages.progress(self._organization, self._view, position))
 
+    async def _check_rights(self) -> None:
+        """Raise what ends the watch when its reader takes its time and has lost the right to what
+        was read for it meanwhile."""
+        if self._now() >= self._rights_due:
+            await self._store.read(self._organization, self._check_principal)
+
     def _check_credential(self) -> None:
-        """Raise UnauthenticatedError when the credential works no more, for what the log does not
-        tell: its time is over, or its session."""
+        """Raise what ends the watch for what the log does not tell: the time of the credential is
+        over, or its session, or its organization is suspended."""
+        self._ring.raise_if_closed()
         check_expiry(self._principal, self._store.clock())
         self._session.check()
 
@@ -202,6 +217,7 @@ class Watch:
         principal = principal_now(reader, self._principal)
         check_view(self._view, principal)
         self._principal = principal
+        self._rights_due = self._now() + PATIENCE_S
 
     def _head(self, reader: Reader) -> Position:
         # As of the same moment: a later change of the caller's rights stands behind the position.

@@ -22,8 +22,9 @@ from smoothcore_server.app.roles import permissions_of
 from smoothcore_server.app.sessions import principal_of_session, session_of
 from smoothcore_server.domain.errors import UnauthenticatedError
 from smoothcore_server.domain.granting import denied
+from smoothcore_server.domain.organization import suspended
 from smoothcore_server.domain.principal import ApiKey, Principal
-from smoothcore_server.store import instance
+from smoothcore_server.store import instance, organizations
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Reader
 
@@ -100,8 +101,11 @@ def refuse_lost(reader: Reader, principal: Principal, permission: str) -> None:
 def principal_now(reader: Reader, principal: Principal) -> Principal:
     """The principal of an open stream as it is at this moment.
 
-    Raises UnauthenticatedError when its key or its user works no more.
+    Raises UnauthenticatedError when its key or its user works no more, PermissionDeniedError when
+    its organization is suspended.
     """
+    if organizations.is_suspended(reader.connection, reader.organization):
+        raise suspended()
     if principal.credential.startswith(EXTERNAL):
         return external_now(reader, principal)
     collection, _, key_id = principal.name.partition("/")

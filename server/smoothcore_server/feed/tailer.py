@@ -24,7 +24,8 @@ from smoothcore_server.store.change_log import GENESIS
 from smoothcore_server.store.instance import OrganizationHead
 from smoothcore_server.store.store import NewChangeSet, Store
 
-POLL_S = 1.0
+POLL_S = 0.5
+"""What is not hinted at, such as a suspension, is known within a second."""
 BATCH = 256
 log = logging.getLogger(__name__)
 

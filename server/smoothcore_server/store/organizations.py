@@ -88,6 +88,12 @@ def update(connection: Connection, changed: Organization, now: datetime) -> Orga
     return get(connection, changed.id)
 
 
+def is_suspended(connection: Connection, organization: str) -> bool:
+    """Whether an organization is suspended now."""
+    query = select(_C.suspended).where(_C.id == organization)
+    return bool(connection.execute(query).scalar())
+
+
 def limited(connection: Connection) -> dict[str, Organization]:
     """Those that are suspended or may not do as they like, by id."""
     query = select(models.organization).where(

@@ -47,6 +47,8 @@ class OrganizationLimits:
         async def around(invocation: Invocation, proceed: Proceed) -> Any:
             principal = current_call.get().principal
             terms = await self._terms(principal.organization) if principal else None
+            if principal:
+                invocation.add_check(self._refuse_suspended)
             if terms is None:
                 return await proceed(invocation)
             if terms.suspended:
@@ -57,6 +59,13 @@ class OrganizationLimits:
             return await self._counted(terms, invocation, proceed)
 
         return around
+
+    async def _refuse_suspended(self, _message: Any) -> None:
+        """When a message comes: a call that is held open must not outlive its organization."""
+        principal = current_call.get().principal
+        terms = await self._terms(principal.organization) if principal else None
+        if terms is not None and terms.suspended:
+            raise suspended()
 
     async def _in_rate(self, terms: Organization) -> None:
         if not terms.max_requests_per_minute:
