@@ -11,6 +11,7 @@ from smoothcore.v1.audit_service_pb2 import (
     SecurityEvent,
     SecurityEventKind,
 )
+from smoothcore.v1.auth_service_pb2 import ListSessionsRequest, Session
 from smoothcore.v1.binding_pb2 import Binding
 from smoothcore.v1.binding_service_pb2 import ListBindingsRequest
 from smoothcore.v1.change_service_pb2 import ListChangesRequest
@@ -39,7 +40,7 @@ from smoothcore_client._connection import Connection
 from smoothcore_client._enums import enum_number
 from smoothcore_client._files import Word
 from smoothcore_client._joining import Joiner
-from smoothcore_client._names import machine_name
+from smoothcore_client._names import machine_name, user_name
 from smoothcore_client._paging import Pager
 
 PAGE_SIZE = 500
@@ -127,6 +128,11 @@ class Lists(Connection):
         """The users, oldest first; with ``filter`` (AIP-160) those that fulfil it."""
         request = ListUsersRequest(filter=filter, page_size=page_size)
         return Pager(self.identity.ListUsers, request, lambda reply: reply.users)
+
+    def list_sessions(self, *, user: str = "", page_size: int = PAGE_SIZE) -> Pager[Session]:
+        """The sessions of a user that go on, newest first; the caller's own where none is named."""
+        request = ListSessionsRequest(user=user and user_name(user), page_size=page_size)
+        return Pager(self.auth.ListSessions, request, lambda reply: reply.sessions)
 
     def list_security_events(
         self,

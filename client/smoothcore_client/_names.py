@@ -41,6 +41,11 @@ def user_name(user: str) -> str:
     return _in_collection("users", user)
 
 
+def session_name(session: str) -> str:
+    """``0192…`` -> ``sessions/0192…``."""
+    return _in_collection("sessions", session)
+
+
 def role_name(role: str) -> str:
     """``operator`` -> ``roles/operator``."""
     return _in_collection("roles", role)

@@ -228,6 +228,7 @@ class Client:
     list_api_keys = _paging(AsyncClient.list_api_keys)
     list_roles = _paging(AsyncClient.list_roles)
     list_users = _paging(AsyncClient.list_users)
+    list_sessions = _paging(AsyncClient.list_sessions)
     list_security_events = _paging(AsyncClient.list_security_events)
     list_changes = _paging(AsyncClient.list_changes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import stat
 import sys
@@ -228,6 +229,17 @@ async def test_somebody_says_what_the_registers_of_a_haas_mean(shop: Shop) -> No
     changed = await shop.done("machines", "update", "vf2", "--staleness", "10m", "--name", "Haas")
     assert "Haas" in changed.out
     assert "radius" in changed.out, "what is left out stays as it is"
+    stated = await shop.done(
+        *("machines", "update", "vf2", "--diameter-register", "diameter", "--unit", "in"),
+        *("--external-id", "mes=WC-7", "--wear-band", "0.1mm"),
+    )
+    assert "D means            diameter\n" in re.sub(" +\n", "\n", stated.out)
+    for shown in ("in", "WC-7", "0.1 mm"):
+        assert f" {shown}\n" in re.sub(" +\n", "\n", stated.out)
+    taken = await shop.done("machines", "update", "vf2", "--name", "", "--external-id", "mes=")
+    assert "Haas" not in taken.out
+    assert "WC-7" not in taken.out
+    assert "0.1 mm" in taken.out
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
@@ -545,7 +557,29 @@ async def test_a_tool_set_is_made_of_what_is_bound_and_verified_and_run(
     unread = await shop.run("sets", "create", "other", members)
     assert unread.code == 2
     assert "line 2: 'x' is no tool number" in unread.err
+    members.write_text(f"number,tool,description\nT4,{tool['name']},worn\n")
+    await _drawer_changes(shop, members)
     await shop.done("sets", "delete", "drawer")
+
+
+async def _drawer_changes(shop: Shop, members: Path) -> None:
+    """A drawer gets other ids and members, and each time keeps what is not named."""
+    update = ("sets", "update", "drawer")
+    marked = await shop.done(*update, "--external-id", "erp=D1", "--name", "Drawer 2")
+    for kept in ("Drawer 2", "erp", "D1", "kit", "spare"):
+        assert kept in marked.out
+    worn = await shop.done(*update, members)
+    assert "worn" in worn.out
+    assert "Drawer 2" in worn.out
+    emptied = await shop.done(*update, "--name", "", "--external-id", "erp=")
+    assert "Drawer" not in emptied.out
+    assert "D1" not in emptied.out
+    filled = (
+        await shop.done(*update, "--from-machine", "mill-1", "--kind", "job", "--json")
+    ).objects()
+    assert (len(filled[0]["members"]), filled[0]["kind"]) == (3, "TOOL_SET_KIND_JOB")
+    for wrong in ((), (members, "--from-machine", "mill-1"), ("--from-machine", "mill-9")):
+        assert (await shop.run(*update, *wrong)).code == 2
 
 
 async def test_what_is_to_be_verified_is_named_once(shop: Shop) -> None:

@@ -168,3 +168,36 @@ async def test_a_user_logs_in_although_the_terminal_has_a_key(
     with pytest.raises(grpc.aio.AioRpcError):
         await server.caller("").auth.RefreshToken(refresh(token))
     assert "nobody is logged in" in (await ann.runs("logout")).err
+
+
+async def test_a_user_ends_a_session_that_is_elsewhere(
+    server: SmoothServer, ann: Person, tmp_path: Path
+) -> None:
+    elsewhere = Person(server, tmp_path / "elsewhere")
+    assert (await elsewhere.logs_in()).code == 0
+    assert (await ann.logs_in()).code == 0
+    listed = [
+        json.loads(line) for line in (await ann.runs("sessions", "list", "--json")).out.splitlines()
+    ]
+    assert [session["current"] for session in listed] == [True, False]
+    shown = (await ann.runs("sessions", "list")).out
+    assert shown.count("this one") == 1
+    ended = await ann.runs("sessions", "revoke", listed[1]["name"].removeprefix("sessions/"))
+    assert (ended.code, "users/ann" in ended.out) == (0, True), ended.err
+    gone = await elsewhere.runs("whoami")
+    assert (gone.code, "log in again" in gone.err) == (2, True), gone.err
+    assert (await ann.runs("whoami")).code == 0
+
+
+async def test_an_administrator_ends_the_session_of_another(
+    server: SmoothServer, ann: Person
+) -> None:
+    assert (await ann.logs_in()).code == 0
+    key = {"SMOOTH_API_KEY": server.admin_key}
+    own = await ann.runs("sessions", "list", **key)
+    assert (own.code, "name a user" in own.err) == (2, True), own.err
+    listed = await ann.runs("sessions", "list", "--user", "ann@example.com", "--json", **key)
+    (session,) = map(json.loads, listed.out.splitlines())
+    assert (await ann.runs("sessions", "revoke", session["name"], **key)).code == 0
+    assert (await ann.runs("whoami")).code == 2
+    assert "no sessions" in (await ann.runs("sessions", "list", "--user", "ann", **key)).out

@@ -18,6 +18,7 @@ from smoothcore_client.cli import (
     pins,
     programs,
     roles,
+    sessions,
     sets,
     table,
     tool_types,
@@ -148,4 +149,5 @@ app.command("changes")(changes.list_changes)
 app.add_typer(keys.app, name="keys")
 app.add_typer(users.app, name="users")
 app.add_typer(roles.app, name="roles")
+app.add_typer(sessions.app, name="sessions")
 app.add_typer(audit.app, name="audit")

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from smoothcore.v1.length_pb2 import Length, LengthUnit
 from smoothcore.v1.machine_pb2 import (
@@ -32,7 +33,7 @@ from smoothcore_client._names import last_id, machine_name
 from smoothcore_client.cli import wording
 from smoothcore_client.cli.output import Cell, Output, Styled, note
 from smoothcore_client.cli.session import CommandError, Session, run
-from smoothcore_client.cli.tool_options import ExternalIdOption, parse_external_ids
+from smoothcore_client.cli.tool_options import ExternalIdOption, NameOption, parse_external_ids
 from smoothcore_client.cli.values import duration_option, enum_option, length_option
 
 app = typer.Typer(no_args_is_help=True, help="Machines: controls with a tool table.")
@@ -146,10 +147,19 @@ def show(ctx: typer.Context, machine: MachineArgument) -> None:
 def update(
     ctx: typer.Context,
     machine: MachineArgument,
+    unit: Annotated[
+        int, enum_option("--unit", LengthUnit, "The unit of its tool table, before it has one.")
+    ] = 0,
     controller: Annotated[int, enum_option("--controller", Controller, "The family.")] = 0,
     kind: Annotated[int, enum_option("--kind", MachineKind, "What it does.")] = 0,
     tool_change: Annotated[
         int, enum_option("--tool-change", ToolChange, "How tools come into the spindle.")
+    ] = 0,
+    diameter_register: Annotated[
+        int,
+        enum_option(
+            "--diameter-register", DiameterMeaning, "What D means; stating it confirms it."
+        ),
     ] = 0,
     length_reference: Annotated[
         int, enum_option("--length-reference", LengthReference, "What lengths are measured from.")
@@ -164,31 +174,42 @@ def update(
         Length | None,
         length_option("--wear-band", "How much smaller than nominal D may read, e.g. 0.1mm."),
     ] = None,
-    name: Annotated[str, typer.Option(help="Name for people.")] = "",
+    name: NameOption = None,
     external_id: ExternalIdOption = None,
 ) -> None:
     """Change what is stated of a machine; what is left out stays as it is.
 
+    An empty text takes away: --name "", --external-id erp=. Where the meaning of its registers
+    changes, what is bound there is looked at again.
+
     Exit codes: 0 changed, or as it was; 2 error.
     """
+    ids = parse_external_ids(external_id)
     wanted = Machine(
         name=machine_name(machine),
-        display_name=name,
+        display_name=name or "",
         kind=MachineKind.ValueType(kind),
         tool_change=ToolChange.ValueType(tool_change),
         controller=Controller.ValueType(controller),
+        length_unit=LengthUnit.ValueType(unit),
         length_reference=LengthReference.ValueType(length_reference),
         minimum_assurance=Assurance.ValueType(minimum_assurance),
         wear_band=wear_band,
-        external_ids=parse_external_ids(external_id),
+        external_ids={system: value for system, value in ids.items() if value},
     )
+    if diameter_register:
+        wanted.register_profile.diameter_meaning = DiameterMeaning.ValueType(diameter_register)
     if staleness is not None:
         wanted.staleness_limit.FromTimedelta(staleness)
-    if [field.name for field, _ in wanted.ListFields()] == ["name"]:
+    stated = [field.name for field, _ in wanted.ListFields()]
+    paths = [path for path in stated if path not in ("name", "display_name", "external_ids")]
+    paths += [] if name is None else ["display_name"]
+    paths += [f"external_ids.{system}" for system in ids]
+    if not paths:
         raise CommandError("nothing to change", "smooth machines update mill-1 --staleness 10min")
 
     async def work(session: Session) -> None:
-        request = UpdateMachineRequest(machine=wanted)
+        request = UpdateMachineRequest(machine=wanted, update_mask=FieldMask(paths=paths))
         print_machine(session.out, await session.client.machines.UpdateMachine(request))
 
     run(ctx, work)

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from smoothcore.v1.tool_set_pb2 import ToolSet, ToolSetKind, ToolSetMember
 from smoothcore.v1.tool_set_service_pb2 import (
     CreateToolSetRequest,
     DeleteToolSetRequest,
     GetToolSetRequest,
+    UpdateToolSetRequest,
 )
 from smoothcore_client._enums import enum_word
 from smoothcore_client._names import last_id, tool_set_name
@@ -19,11 +21,23 @@ from smoothcore_client._sets import read_members
 from smoothcore_client.cli import wording
 from smoothcore_client.cli.output import Cell, Output
 from smoothcore_client.cli.session import CommandError, Session, run
+from smoothcore_client.cli.tool_options import ExternalIdOption, NameOption, parse_external_ids
 from smoothcore_client.cli.values import enum_option
 
 app = typer.Typer(no_args_is_help=True, help="Tool sets: lists of tools, with number claims.")
 
 SetArgument = Annotated[str, typer.Argument(metavar="SET", help="The tool set, e.g. job-7.")]
+MembersArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="FILE.csv",
+        help="Its members, a line each, below the names of the columns: "
+        "number, tool or type, description.",
+    ),
+]
+FromMachine = Annotated[
+    str, typer.Option(metavar="MACHINE", help="Its members are the tools that are bound there.")
+]
 
 
 @app.command("list")
@@ -66,22 +80,13 @@ def show(ctx: typer.Context, tool_set: SetArgument) -> None:
 def create(
     ctx: typer.Context,
     set_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, e.g. job-7.")],
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="FILE.csv",
-            help="Its members, a line each, below the names of the columns: "
-            "number, tool or type, description.",
-        ),
-    ] = None,
+    file: MembersArgument = None,
     kind: Annotated[
         int, enum_option("--kind", ToolSetKind, "What its numbers mean.")
     ] = ToolSetKind.TOOL_SET_KIND_JOB,
-    from_machine: Annotated[
-        str,
-        typer.Option(metavar="MACHINE", help="Its members are the tools that are bound there."),
-    ] = "",
+    from_machine: FromMachine = "",
     name: Annotated[str, typer.Option(help="Name for people.")] = "",
+    external_id: ExternalIdOption = None,
 ) -> None:
     """Make a tool set, from a file or from what is bound on a machine: of a job unless stated.
 
@@ -99,9 +104,54 @@ def create(
             display_name=name,
             kind=ToolSetKind.ValueType(kind),
             members=await _members(session, file, from_machine),
+            external_ids=parse_external_ids(external_id),
         )
         request = CreateToolSetRequest(tool_set_id=set_id, tool_set=made)
         print_set(session.out, await session.client.tool_sets.CreateToolSet(request))
+
+    run(ctx, work)
+
+
+@app.command("update")
+def update(
+    ctx: typer.Context,
+    tool_set: SetArgument,
+    file: MembersArgument = None,
+    from_machine: FromMachine = "",
+    kind: Annotated[int, enum_option("--kind", ToolSetKind, "What its numbers mean.")] = 0,
+    name: NameOption = None,
+    external_id: ExternalIdOption = None,
+) -> None:
+    """Change a tool set; what is left out stays as it is, and its members change as a whole.
+
+    An empty text takes away: --name "", --external-id erp=. Readiness changes with it, wherever
+    an active job rests on the set.
+
+    Exit codes: 0 changed, or as it was; 2 error, such as a member that does not exist.
+    """
+    if file is not None and from_machine:
+        raise CommandError("name either a file or a machine", f"smooth sets update {tool_set} FILE")
+    ids = parse_external_ids(external_id)
+    given = {
+        "members": file is not None or from_machine,
+        "kind": kind,
+        "display_name": name is not None,
+        **{f"external_ids.{system}": True for system in ids},
+    }
+    paths = [path for path, is_given in given.items() if is_given]
+    if not paths:
+        raise CommandError("nothing to change", f"smooth sets update {tool_set} FILE.csv")
+
+    async def work(session: Session) -> None:
+        wanted = ToolSet(
+            name=tool_set_name(tool_set),
+            display_name=name or "",
+            kind=ToolSetKind.ValueType(kind),
+            members=await _members(session, file, from_machine) if given["members"] else (),
+            external_ids={system: value for system, value in ids.items() if value},
+        )
+        request = UpdateToolSetRequest(tool_set=wanted, update_mask=FieldMask(paths=paths))
+        print_set(session.out, await session.client.tool_sets.UpdateToolSet(request))
 
     run(ctx, work)
 
@@ -146,6 +196,7 @@ def print_set(out: Output, tool_set: ToolSet) -> None:
             ("set", tool_set.name),
             ("name", tool_set.display_name),
             ("kind", enum_word(ToolSetKind, tool_set.kind)),
+            *((f"id in {key}", value) for key, value in sorted(tool_set.external_ids.items())),
             ("revision", str(tool_set.revision)),
         ]
     )

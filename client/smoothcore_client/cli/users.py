@@ -221,12 +221,13 @@ def _run_on(ctx: typer.Context, user: str, work: Callable[[Session, str], Awaita
     """Run the work of a command on a user who was named by id or e-mail address."""
 
     async def found(session: Session) -> None:
-        await work(session, await _name_of(session, user))
+        await work(session, await find_user(session, user))
 
     run(ctx, found)
 
 
-async def _name_of(session: Session, user: str) -> str:
+async def find_user(session: Session, user: str) -> str:
+    """The name of a user who was named by id or e-mail address."""
     if "@" not in user:
         return user_name(user)
     quoted = re.sub(r'(["\\*])', r"\\\1", user)
