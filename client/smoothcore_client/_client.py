@@ -213,7 +213,12 @@ class AsyncClient(Lists):
         raise AssertionError("unreachable")
 
     async def verify(
-        self, program: Source, *, machine: str | None = None, table: InlineTable | None = None
+        self,
+        program: Source,
+        *,
+        machine: str | None = None,
+        table: InlineTable | None = None,
+        tool_set: str = "",
     ) -> VerifyProgramResponse:
         """Says whether the tools in a table are those that a program expects.
 
@@ -222,10 +227,12 @@ class AsyncClient(Lists):
                 that is larger than 3 MiB is uploaded first.
             machine: verify against the stored table of this machine;
             table: or against this one (see `inline_table`). One of the two is required.
+            tool_set: a tool set that says which tools the numbers of the program are to be, as in
+                a job that rests on both; against a machine only.
         """
         if (machine is None) == (table is None):
             raise ValueError("name either a machine or an inline table")
-        request = VerifyProgramRequest()
+        request = VerifyProgramRequest(tool_set=tool_set and tool_set_name(tool_set))
         if machine is not None:
             request.machine = machine_name(machine)
         elif table is not None:

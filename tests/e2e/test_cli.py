@@ -535,6 +535,9 @@ async def test_a_tool_set_is_made_of_what_is_bound_and_verified_and_run(
     assert verified.out.startswith("READY  3 tools agree with the tool set")
     bare = tmp_path / "bare.nc"
     bare.write_text(BARE)
+    assert (await shop.run("verify", bare, "--machine", "mill-1")).code == 1
+    beside = await shop.done("verify", bare, "--set", "job-7", "--machine", "mill-1")
+    assert beside.out.startswith("READY  1 tool agrees")
     both = ("jobs", "create", "mill-1", bare, "--tool-set", "job-7", "--activate")
     assert "READY  1 tool agrees" in (await shop.done(*both)).out
     await shop.done("jobs", "create", "mill-1", "--tool-set", "job-7", "--activate")
@@ -585,6 +588,7 @@ async def _drawer_changes(shop: Shop, members: Path) -> None:
 async def test_what_is_to_be_verified_is_named_once(shop: Shop) -> None:
     for arguments in (
         ("verify", "--machine", "mill-1"),
+        ("verify", shop.program, "--set", "job-7", "--table", shop.table, "--unit", "mm"),
         ("verify", shop.program, "--set", "job-7", "--machine", "mill-1"),
         ("verify", "--set", "job-7", "--table", shop.table),
         ("sets", "create", "job-7"),

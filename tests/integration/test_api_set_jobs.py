@@ -16,7 +16,12 @@ from smoothcore.v1 import (
 )
 from smoothcore.v1.tool_set_service_pb2 import DeleteToolSetRequest, UpdateToolSetRequest
 from smoothcore.v1.verification_report_pb2 import Verdict
-from smoothcore.v1.verification_service_pb2 import VerifyToolSetRequest, VerifyToolSetResponse
+from smoothcore.v1.verification_service_pb2 import (
+    InlineProgram,
+    VerifyProgramRequest,
+    VerifyToolSetRequest,
+    VerifyToolSetResponse,
+)
 from tests.support.requests import (
     bind,
     changes,
@@ -253,6 +258,41 @@ async def test_beside_a_program_the_set_says_which_tools_its_numbers_are_to_be(
     assert (verdict.tool_number, verdict.code) == (3, OK)
     compared = [item.field for item in verdict.compared]
     assert "tool" in compared
+
+
+async def test_a_program_and_a_set_are_verified_before_there_is_a_job(
+    caller_on_each: Caller,
+) -> None:
+    caller = caller_on_each
+    await shop(caller)
+    stored = (await send_program(caller, BARE)).name
+    made = create_set(member("tools/em-a", 3), member("tools/em-b", 5))
+    await caller.tool_sets.CreateToolSet(made)
+    verify = caller.verification.VerifyProgram
+    for request in (
+        VerifyProgramRequest(machine=MILL, inline_program=InlineProgram(content=BARE)),
+        VerifyProgramRequest(machine=MILL, program=stored),
+    ):
+        alone = (await verify(request)).report
+        assert [verdict.code for verdict in alone.verdicts] == [UNVERIFIABLE]
+        request.tool_set = SET
+        beside = await verify(request)
+        assert beside.report.ready
+        assert [(each.tool_number, each.code) for each in beside.report.verdicts] == [(3, OK)]
+        assert beside.revision == await head(caller)
+    await active(caller, stored)
+    job = (await readiness(caller)).readiness.report
+    assert list(job.verdicts) == list(beside.report.verdicts), "a job on both says the same"
+    other = tool_set_pb2.ToolSet(name=SET, members=[member("tools/em-b", 3)])
+    await caller.tool_sets.UpdateToolSet(UpdateToolSetRequest(tool_set=other))
+    wrong = await verify(VerifyProgramRequest(machine=MILL, program=stored, tool_set=SET))
+    assert [verdict.code for verdict in wrong.report.verdicts] == [WRONG_TOOL]
+    await refused(
+        verify(VerifyProgramRequest(machine=MILL, program=stored, tool_set="toolSets/none")),
+        Code.NOT_FOUND,
+        "RESOURCE_NOT_FOUND",
+        "toolSets/none",
+    )
 
 
 async def test_a_pin_and_a_set_that_disagree_are_a_duplicate_claim(caller: Caller) -> None:

@@ -130,6 +130,15 @@ BAD: list[tuple[Message, str, str]] = [
     (verification_service_pb2.VerifyProgramRequest(), "program_source", "required"),
     (verification_service_pb2.VerifyProgramRequest(), "table_source", "required"),
     (
+        verification_service_pb2.VerifyProgramRequest(
+            inline_program={"content": b"T1 M6"},
+            inline_table={"file": {"content": b"T1 D6", "format": 1, "length_unit": 1}},
+            tool_set="toolSets/job-7",
+        ),
+        "tool_set",
+        "only against the table of a machine",
+    ),
+    (
         identity_service_pb2.CreateApiKeyRequest(api_key={"display_name": "x"}),
         "api_key.permissions",
         "required: at least one",

@@ -86,6 +86,8 @@ def _where_to_look(name: str) -> str:
         ("/jobs/", f"jobs list {machine}"),
         ("machines/", "machines list"),
         ("tools/", "tools list"),
+        ("toolSets/", "sets list"),
+        ("toolTypes/", "types list"),
         ("programs/", "programs list"),
         ("apiKeys/", "keys list"),
     ):

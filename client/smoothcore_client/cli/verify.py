@@ -42,7 +42,9 @@ def verify(
     ] = "",
     tool_set: Annotated[
         str,
-        typer.Option("--set", metavar="SET", help="Verify this tool set in place of a program."),
+        typer.Option(
+            "--set", metavar="SET", help="Verify this tool set, by itself or beside a program."
+        ),
     ] = "",
     table: Annotated[
         Path | None, typer.Option("--table", help="Or against this file; nothing is stored.")
@@ -61,19 +63,22 @@ def verify(
     ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Say whether the tools in a table are those that a program, or a tool set, expects.
+    """Say whether the tools in a table are those that a program, a tool set, or both expect.
 
-    READY means that the data agree, and no more.
+    Beside a program, the set says which tools its numbers are to be. READY means that the data
+    agree, and no more.
 
     Exit codes: 0 ready; 1 not ready; 2 error.
     """
-    if bool(program) == bool(tool_set):
+    if not program and not tool_set:
         raise CommandError(
-            "name either a program or a tool set",
+            "name a program, a tool set, or both",
             "smooth verify JOB.nc --machine mill-1, or smooth verify --set job-7 --machine mill-1",
         )
     if tool_set and not machine:
-        raise CommandError("a tool set is verified against a machine", "add --machine mill-1")
+        raise CommandError(
+            "a tool set is verified against a machine", "--machine mill-1, without --table"
+        )
     if bool(machine) == (table is not None):
         raise CommandError(
             "name either a machine or a table file",
@@ -81,7 +86,7 @@ def verify(
         )
 
     async def work(session: Session) -> int:
-        if tool_set:
+        if not program:
             answer = await session.client.verify_tool_set(tool_set, machine)
             if session.out.json:
                 session.out.object(answer)
@@ -101,7 +106,9 @@ def verify(
                 diameter_meaning=diameter_register,
                 tool_change=tool_change,
             )
-        reply = await session.client.verify(program, machine=machine or None, table=inline)
+        reply = await session.client.verify(
+            program, machine=machine or None, table=inline, tool_set=tool_set
+        )
         if session.out.json:
             session.out.object(reply)
         else:

@@ -95,10 +95,16 @@ class VerifyProgramRequest(_message.Message):
     INLINE_PROGRAM_FIELD_NUMBER: _builtins.int
     MACHINE_FIELD_NUMBER: _builtins.int
     INLINE_TABLE_FIELD_NUMBER: _builtins.int
+    TOOL_SET_FIELD_NUMBER: _builtins.int
     program: _builtins.str
     """A stored program, e.g. "programs/9f86d0…"."""
     machine: _builtins.str
     """The stored table of a machine, e.g. "machines/mill-1"."""
+    tool_set: _builtins.str
+    """A tool set that says which tools the numbers of the program are to be, e.g. "toolSets/job-7", as
+    in a Job that rests on both. Numbers that the program does not call are not judged. Only against
+    the table of a machine; empty: none.
+    """
     @_builtins.property
     def inline_program(self) -> Global___InlineProgram:
         """A program that comes with the request; it is not stored."""
@@ -114,10 +120,11 @@ class VerifyProgramRequest(_message.Message):
         inline_program: Global___InlineProgram | None = ...,
         machine: _builtins.str = ...,
         inline_table: Global___InlineTable | None = ...,
+        tool_set: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["inline_program", b"inline_program", "inline_table", b"inline_table", "machine", b"machine", "program", b"program", "program_source", b"program_source", "table_source", b"table_source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["inline_program", b"inline_program", "inline_table", b"inline_table", "machine", b"machine", "program", b"program", "program_source", b"program_source", "table_source", b"table_source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inline_program", b"inline_program", "inline_table", b"inline_table", "machine", b"machine", "program", b"program", "program_source", b"program_source", "table_source", b"table_source", "tool_set", b"tool_set"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_program_source: _TypeAlias = _typing.Literal["program", "inline_program"]  # noqa: Y015
     _WhichOneofArgType_program_source: _TypeAlias = _typing.Literal["program_source", b"program_source"]  # noqa: Y015

@@ -74,8 +74,9 @@ class VerificationServiceServicer:
         """Verifies a program, stored or inline, against a table, stored or inline. Changes nothing. With
         both inline it needs no stored data at all; the most it can prove then is GEOMETRY. Against the
         table of a machine, what was pinned there for this very content counts, stored or inline
-        (ProgramService.PinProgramTools).
-        Returns: NOT_FOUND if the program or the machine does not exist.
+        (ProgramService.PinProgramTools), and a tool set beside the program says which tools its numbers
+        are to be, as it would in a job that rests on both.
+        Returns: NOT_FOUND if the program, the machine or the tool set does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,8 +45,9 @@ class VerificationServiceStub:
     """Verifies a program, stored or inline, against a table, stored or inline. Changes nothing. With
     both inline it needs no stored data at all; the most it can prove then is GEOMETRY. Against the
     table of a machine, what was pinned there for this very content counts, stored or inline
-    (ProgramService.PinProgramTools).
-    Returns: NOT_FOUND if the program or the machine does not exist.
+    (ProgramService.PinProgramTools), and a tool set beside the program says which tools its numbers
+    are to be, as it would in a job that rests on both.
+    Returns: NOT_FOUND if the program, the machine or the tool set does not exist.
     """
     VerifyToolSet: _grpc.UnaryUnaryMultiCallable[_verification_service_pb2.VerifyToolSetRequest, _verification_service_pb2.VerifyToolSetResponse]
     """Verifies a tool set of any kind against the stored table of a machine, without a program: are the
@@ -79,8 +80,9 @@ class VerificationServiceAsyncStub(VerificationServiceStub):
     """Verifies a program, stored or inline, against a table, stored or inline. Changes nothing. With
     both inline it needs no stored data at all; the most it can prove then is GEOMETRY. Against the
     table of a machine, what was pinned there for this very content counts, stored or inline
-    (ProgramService.PinProgramTools).
-    Returns: NOT_FOUND if the program or the machine does not exist.
+    (ProgramService.PinProgramTools), and a tool set beside the program says which tools its numbers
+    are to be, as it would in a job that rests on both.
+    Returns: NOT_FOUND if the program, the machine or the tool set does not exist.
     """
     VerifyToolSet: _aio.UnaryUnaryMultiCallable[_verification_service_pb2.VerifyToolSetRequest, _verification_service_pb2.VerifyToolSetResponse]  # type: ignore[assignment]
     """Verifies a tool set of any kind against the stored table of a machine, without a program: are the
@@ -116,8 +118,9 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Verifies a program, stored or inline, against a table, stored or inline. Changes nothing. With
         both inline it needs no stored data at all; the most it can prove then is GEOMETRY. Against the
         table of a machine, what was pinned there for this very content counts, stored or inline
-        (ProgramService.PinProgramTools).
-        Returns: NOT_FOUND if the program or the machine does not exist.
+        (ProgramService.PinProgramTools), and a tool set beside the program says which tools its numbers
+        are to be, as it would in a job that rests on both.
+        Returns: NOT_FOUND if the program, the machine or the tool set does not exist.
         """
 
     @_abc_1.abstractmethod

@@ -35,9 +35,10 @@ class VerificationApi(Service, VerificationServiceServicer):
     ) -> verification_service_pb2.VerifyProgramResponse:
         wanted, table = await self.parser.parse(lambda: _inputs(request), size=_size(request))
         stored_table, sees = isinstance(table, str), caller().may_see_machine
+        set_id = names.last_id(request.tool_set)
 
         def query(reader: Reader) -> verification_service_pb2.VerifyProgramResponse:
-            report, found = verify_stored(reader, wanted, table, sees)
+            report, found = verify_stored(reader, wanted, table, sees, set_id)
             causes = reader.headers(verification.cause_revisions(report))
             response = verification_service_pb2.VerifyProgramResponse(
                 report=verification.report_message(report, causes),

@@ -58,19 +58,25 @@ def inline_facts(table: InlineTable) -> TableFacts:
 
 
 def verify_stored(
-    reader: Reader, program: Program | str, table: InlineTable | str, sees: Sees
+    reader: Reader,
+    program: Program | str,
+    table: InlineTable | str,
+    sees: Sees,
+    tool_set_id: str = "",
 ) -> tuple[Report, Program]:
     """Verify, looking up what is named; raises NotFoundError.
 
     What was pinned to the content of the program on a stored machine counts, also where the
-    program came with the request.
+    program came with the request. A tool set beside it counts on a stored machine only.
     """
     if isinstance(program, str):
         program = reader.programs.get(program)
     if isinstance(table, InlineTable):
         claims = ProgramFacts(program.contents)
         return verify(claims, inline_facts(table), reader.now), program
-    facts = facts_of(reader, reader.machines.get(table), Claimants(program), sees)
+    tool_set = reader.tool_sets.get(tool_set_id) if tool_set_id else None
+    wanted = Claimants(program, tool_set_id, tool_set)
+    facts = facts_of(reader, reader.machines.get(table), wanted, sees)
     return verify(facts.claims, facts.table, reader.now), program
 
 

@@ -302,6 +302,11 @@ def _program_or_tool_set(message: Any) -> Iterator[Problem]:
         yield "tool_set", "required unless program is set: a job is a program, a tool set, or both"
 
 
+def _set_against_machine(message: Any) -> Iterator[Problem]:
+    if message.tool_set and not message.machine:
+        yield "tool_set", "only against the table of a machine: set machine, or leave it empty"
+
+
 def _unit_of_inline_table(message: Any) -> Iterator[Problem]:
     if not message.file.length_unit:
         yield (
@@ -342,7 +347,9 @@ MESSAGES: dict[str, MessageRule] = {
     "smoothcore.v1.VerifyAuditChainRequest": MessageRule(cross=(_from_before_to,)),
     "smoothcore.v1.ListChangesRequest": MessageRule(cross=(_start_before_end,)),
     "smoothcore.v1.WatchChangesRequest": MessageRule(cross=(_snapshot_or_token,)),
-    "smoothcore.v1.VerifyProgramRequest": MessageRule(oneofs=("program_source", "table_source")),
+    "smoothcore.v1.VerifyProgramRequest": MessageRule(
+        oneofs=("program_source", "table_source"), cross=(_set_against_machine,)
+    ),
 }
 
 _DEFAULT = Rule()
