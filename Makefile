@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 JOBS ?= 2
+# Tests start hundreds of processes: none of them shall compile what another has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 CODE := client server migrations tests tools examples bench
 
 .DEFAULT_GOAL := help
