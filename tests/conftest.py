@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.postgres import PostgresServer
+from tests.support.prepared import Prepared, prepare
 from tests.support.smooth import Caller, SmoothServer, start_server
 
 ENGINES = ("sqlite", "postgresql")
@@ -34,31 +35,56 @@ def engine_name(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+async def prepared_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """A database after its first start."""
+    return await prepare({"data_dir": tmp_path_factory.mktemp("prepared") / "data"})
+
+
+@pytest.fixture(scope="session")
+async def prepared_postgresql(
+    tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer
+) -> Prepared:
+    """The same on PostgreSQL."""
+    data_dir = tmp_path_factory.mktemp("prepared") / "data"
+    return await prepare({"data_dir": data_dir, "database_url": postgres.new_database()})
+
+
+@pytest.fixture
+def prepared(engine_name: str, request: pytest.FixtureRequest) -> Prepared:
+    """The database after its first start that those of the test are copies of."""
+    found: Prepared = request.getfixturevalue(f"prepared_{engine_name}")
+    return found
+
+
 @pytest.fixture
 def database_settings(
-    engine_name: str, tmp_path: Path, request: pytest.FixtureRequest
+    prepared: Prepared, tmp_path: Path, request: pytest.FixtureRequest
 ) -> dict[str, Any]:
-    """Settings for a fresh database of the engine."""
-    settings: dict[str, Any] = {"data_dir": tmp_path / "data"}
-    if engine_name == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        settings |= {"database_url": server.new_database(), "postgres_pool_size": 5}
+    """Settings for a database of the engine after its first start, of the test alone."""
+    settings = prepared.settings | {"data_dir": prepared.data_for(tmp_path / "data")}
+    if "database_url" in settings:
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        template = settings["database_url"].rpartition("/")[2]
+        settings |= {"database_url": postgres.new_database(template), "postgres_pool_size": 5}
     return settings
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[SmoothServer]:
+async def server(tmp_path: Path, prepared_sqlite: Prepared) -> AsyncIterator[SmoothServer]:
     """A running server on SQLite."""
-    started = await start_server(tmp_path / "data")
+    data_dir = prepared_sqlite.data_for(tmp_path / "data")
+    started = await start_server(data_dir, admin_key=prepared_sqlite.admin_key)
     yield started
     await started.stop()
 
 
 @pytest.fixture
-async def server_on_each(database_settings: dict[str, Any]) -> AsyncIterator[SmoothServer]:
+async def server_on_each(
+    database_settings: dict[str, Any], prepared: Prepared
+) -> AsyncIterator[SmoothServer]:
     """A running server on SQLite, and one on PostgreSQL."""
-    settings = dict(database_settings)
-    started = await start_server(settings.pop("data_dir"), **settings)
+    started = await start_server(**database_settings, admin_key=prepared.admin_key)
     yield started
     await started.stop()
 

@@ -1,10 +1,8 @@
-"""Fixtures: a prepared store on each engine, and more stores on the same database."""
+"""Fixtures: a store on each engine, and more stores on the same database."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,46 +10,9 @@ import pytest
 from smoothcore_server.bootstrap import Database
 from smoothcore_server.store.store import Store
 from tests.contract.shop import settings_of
-from tests.support.postgres import PostgresServer
 
 Open = Callable[..., Coroutine[Any, Any, Database]]
 """Opens the test's database once more, as another process would; takes settings to override."""
-
-
-async def _prepared(settings: dict[str, Any]) -> dict[str, Any]:
-    database = Database(settings_of(settings))
-    await database.prepare()
-    await database.close()
-    return settings
-
-
-@pytest.fixture(scope="session")
-async def prepared_sqlite(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A database after its first start, to be copied: migrating takes longer than most tests."""
-    return await _prepared({"data_dir": tmp_path_factory.mktemp("prepared")})
-
-
-@pytest.fixture(scope="session")
-async def prepared_postgresql(
-    tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer
-) -> dict[str, Any]:
-    """The same on PostgreSQL."""
-    url = postgres.new_database()
-    return await _prepared({"data_dir": tmp_path_factory.mktemp("keys"), "database_url": url})
-
-
-@pytest.fixture
-def database_settings(
-    engine_name: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> dict[str, Any]:
-    """Settings for a database of the engine after its first start, of the test alone."""
-    settings = dict(request.getfixturevalue(f"prepared_{engine_name}"))
-    settings["data_dir"] = shutil.copytree(settings["data_dir"], tmp_path / "data")
-    if engine_name == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        template = settings["database_url"].rpartition("/")[2]
-        settings |= {"database_url": server.new_database(template), "postgres_pool_size": 5}
-    return settings
 
 
 @pytest.fixture

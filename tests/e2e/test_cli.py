@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 
+from smoothcore.v1.job_service_pb2 import ActivateJobRequest
+from smoothcore_client import AsyncClient
+from tests.support.requests import create_job, create_machine
+
 TABLE = """\
 T1 P1 Z+50.800000 D+6.350000 ;1/4 flat endmill
 T2 P2 Z+44.1 D+3.175 ;1/8 chamfer mill
@@ -55,6 +59,7 @@ class Shop:
     """A folder with a table and a program, and the command."""
 
     def __init__(self, server: Any, folder: Path) -> None:
+        self._server = server
         self.table = folder / "tool.tbl"
         self.program = folder / "op10.nc"
         self.table.write_text(TABLE)
@@ -92,16 +97,27 @@ class Shop:
         return done
 
     async def with_machine(self) -> None:
-        await self.done(
-            *("machines", "create", "mill-1", "--unit", "mm", "--controller", "linuxcnc"),
-            *("--diameter-register", "diameter", "--length-reference", "gauge-line"),
-        )
+        """A mill, made without the command: what it does is told by the first test."""
+        async with self._client() as client:
+            await client.machines.CreateMachine(create_machine())
+
+    async def with_table(self) -> None:
+        """A mill with a table."""
+        await self.with_machine()
+        async with self._client() as client:
+            await client.push_table_file("mill-1", self.table)
 
     async def with_job(self) -> None:
-        await self.with_machine()
-        await self.done("table", "push", "mill-1", self.table)
-        await self.done("adopt", "mill-1", "--yes")
-        await self.done("jobs", "create", "mill-1", self.program, "--id", "op10", "--activate")
+        """A mill that is ready for its active job."""
+        await self.with_table()
+        async with self._client() as client:
+            await client.adopt("mill-1", (await client.adoptable("mill-1")).entries)
+            program = await client.upload_program(self.program)
+            job = await client.jobs.CreateJob(create_job(program.name, "op10"))
+            await client.jobs.ActivateJob(ActivateJobRequest(name=job.name))
+
+    def _client(self) -> AsyncClient:
+        return AsyncClient(self._server.address, api_key=self._server.admin_key)
 
 
 @pytest.fixture
@@ -110,7 +126,10 @@ def shop(server: Any, tmp_path: Path) -> Shop:
 
 
 async def test_from_an_empty_server_to_ready_and_back(shop: Shop) -> None:
-    await shop.with_machine()
+    await shop.done(
+        *("machines", "create", "mill-1", "--unit", "mm", "--controller", "linuxcnc"),
+        *("--diameter-register", "diameter", "--length-reference", "gauge-line"),
+    )
     pushed = await shop.done("table", "push", "mill-1", shop.table)
     assert "STORED" in pushed.out
     assert "4 new" in pushed.out
@@ -157,8 +176,7 @@ async def test_verify_against_a_machine_that_is_not_there_is_an_error(shop: Shop
 
 
 async def test_a_push_that_shrinks_the_table_to_nothing_is_held(shop: Shop) -> None:
-    await shop.with_machine()
-    await shop.done("table", "push", "mill-1", shop.table)
+    await shop.with_table()
     shop.table.write_text("")
     held = await shop.run("table", "push", "mill-1", shop.table)
     assert held.code == 1
@@ -498,8 +516,7 @@ BARE = "%\nG21 G90\nT3 M6\nG43 H3 Z10\nG1 X10 F500\nM30\n%\n"
 async def test_a_program_that_states_nothing_is_pinned_and_runs_the_second_time(
     shop: Shop, tmp_path: Path
 ) -> None:
-    await shop.with_machine()
-    await shop.done("table", "push", "mill-1", shop.table)
+    await shop.with_table()
     bare = tmp_path / "bare.nc"
     bare.write_text(BARE)
     unbound = await shop.run("pin", "mill-1", bare)
@@ -523,8 +540,7 @@ async def test_a_program_that_states_nothing_is_pinned_and_runs_the_second_time(
 async def test_a_tool_set_is_made_of_what_is_bound_and_verified_and_run(
     shop: Shop, tmp_path: Path
 ) -> None:
-    await shop.with_machine()
-    await shop.done("table", "push", "mill-1", shop.table)
+    await shop.with_table()
     nothing = await shop.run("sets", "create", "job-7", "--from-machine", "mill-1")
     assert nothing.code == 2
     assert "smooth adopt mill-1" in nothing.err
@@ -600,8 +616,7 @@ async def test_what_is_to_be_verified_is_named_once(shop: Shop) -> None:
 
 
 async def test_tools_of_a_type_are_made_found_bound_and_changed(shop: Shop) -> None:
-    await shop.with_machine()
-    await shop.done("table", "push", "mill-1", shop.table)
+    await shop.with_table()
     made = await shop.done(
         *("types", "create", "em-quarter", "--name", "1/4 flat", "--kind", "flat-end-mill"),
         *("--diameter", "0.25in", "--flutes", "3", "--external-id", "erp=4711", "--json"),

@@ -30,6 +30,7 @@ from smoothcore.v1 import (
 from smoothcore_server.store import horizon
 from smoothcore_server.store.horizon import Horizon
 from tests.support.operator import operator_of, set_suspended, socket_of
+from tests.support.prepared import Prepared
 from tests.support.requests import (
     Refusal,
     create_tool,
@@ -420,10 +421,9 @@ def smoothd(
 
 
 async def test_a_compaction_that_is_killed_in_a_batch_is_gone_on_with(
-    database_settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    database_settings: dict[str, Any], prepared: Prepared
 ) -> None:
-    settings = dict(database_settings)
-    server = await start_server(settings["data_dir"], **_without(settings, "data_dir"))
+    server = await start_server(**database_settings, admin_key=prepared.admin_key)
     caller = server.caller()
     for number in range(5):
         await caller.tools.CreateTool(create_tool(f"t{number}"))
@@ -431,20 +431,16 @@ async def test_a_compaction_that_is_killed_in_a_batch_is_gone_on_with(
     await server.stop()
     compact = ("compact", "--feed", str(newest), "--history", str(newest))
     killed = await asyncio.to_thread(
-        smoothd, settings, *compact, SMOOTH_FAILPOINT="during_compaction"
+        smoothd, database_settings, *compact, SMOOTH_FAILPOINT="during_compaction"
     )
     assert killed.returncode == -9, killed.stderr
-    verified = await asyncio.to_thread(smoothd, settings, "audit", "verify")
+    verified = await asyncio.to_thread(smoothd, database_settings, "audit", "verify")
     assert f"VERIFIED up to revision {newest}" in verified.stdout, verified.stderr
-    again = await start_server(settings["data_dir"], **_without(settings, "data_dir"))
+    again = await start_server(**database_settings)
     found = await again.application.store.run_read(lambda c: horizon.read(c, "default"))
     assert found == Horizon(newest, 0), "the batch was lost, and nothing else"
     await again.stop()
-    done = await asyncio.to_thread(smoothd, settings, *compact)
+    done = await asyncio.to_thread(smoothd, database_settings, *compact)
     assert f"known from revision {newest}" in done.stdout, done.stderr
-    verified = await asyncio.to_thread(smoothd, settings, "audit", "verify")
+    verified = await asyncio.to_thread(smoothd, database_settings, "audit", "verify")
     assert verified.returncode == 0, verified.stdout
-
-
-def _without(settings: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key != name}

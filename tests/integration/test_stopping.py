@@ -15,6 +15,7 @@ from smoothcore_server.domain.errors import UnavailableError
 from smoothcore_server.feed.wakeups import sqlite as sqlite_wakeups
 from smoothcore_server.store import instance
 from tests.feed.following import eventually
+from tests.support.prepared import Prepared
 from tests.support.requests import create_tool
 from tests.support.smooth import Caller
 
@@ -46,13 +47,10 @@ async def keep_reading(application: Application) -> None:
             return
 
 
-async def stop_under_load(settings: dict[str, Any], key: str, mark: str) -> tuple[str, set[str]]:
-    """One life of a server, which ends in the middle of everything; gives the admin's key and
-    what was written."""
+async def stop_under_load(settings: dict[str, Any], key: str, mark: str) -> set[str]:
+    """One life of a server, which ends in the middle of everything; gives what was written."""
     application = Application(Settings(**settings))
     await application.start()
-    if application.first_start:
-        key = application.first_start.admin_token
     callers = [Caller(application.addresses[0], key) for _ in range(2)]
     written: set[str] = set()
     busy = [
@@ -69,19 +67,18 @@ async def stop_under_load(settings: dict[str, Any], key: str, mark: str) -> tupl
     assert application.store.engine.checked_out() == 0
     for caller in callers:
         await caller.close()
-    return key, written
+    return written
 
 
 async def test_a_server_stops_in_the_middle_of_reads_and_writes_and_keeps_what_it_answered(
-    database_settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    database_settings: dict[str, Any], prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Looking at the file without a pause makes it likely that a look is under way at the end.
     monkeypatch.setattr(sqlite_wakeups, "LOOK_S", 0)
     settings = {"listen": ["127.0.0.1:0"], "metrics_listen": "", **database_settings}
-    key, written = "", set[str]()
+    written = set[str]()
     for number in range(ROUNDS):
-        key, more = await stop_under_load(settings, key, f"t{number}")
-        written |= more
+        written |= await stop_under_load(settings, prepared.admin_key, f"t{number}")
     application = Application(Settings(**settings))
     await application.start()
     kept = await application.store.read("default", lambda reader: reader.tools.where())

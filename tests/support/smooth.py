@@ -130,8 +130,11 @@ class SmoothServer:
         await self.application.stop()
 
 
-async def start_server(data_dir: Path, **overrides: Any) -> SmoothServer:
-    """Start a server in this process, on a free port, without metrics unless asked."""
+async def start_server(data_dir: Path, *, admin_key: str = "", **overrides: Any) -> SmoothServer:
+    """Start a server in this process, on a free port, without metrics unless asked.
+
+    ``admin_key`` is that of a database which was started before: a first start makes its own.
+    """
     usual: dict[str, Any] = {
         "data_dir": data_dir,
         "listen": ["127.0.0.1:0"],
@@ -140,7 +143,7 @@ async def start_server(data_dir: Path, **overrides: Any) -> SmoothServer:
     application = Application(Settings(**(usual | overrides)))
     await application.start()
     first = application.first_start
-    return SmoothServer(application, first.admin_token if first else "")
+    return SmoothServer(application, first.admin_token if first else admin_key)
 
 
 class ServerProcess:
