@@ -9,14 +9,14 @@ import sys
 def main() -> None:
     """Runs the server's command; without the extra ``server``, says what to install."""
     try:
-        cli = importlib.import_module("smoothcore_server.cli")
+        server = importlib.import_module("smoothcore_server.__main__")
     except ModuleNotFoundError as missing:
         if not _is_bare_install(missing.name or ""):
             raise
         print("the server is not installed: pip install 'smooth-core[server]'", file=sys.stderr)
         print(f"(there is no module {missing.name})", file=sys.stderr)
         sys.exit(2)
-    cli.main()
+    server.main()
 
 
 def _is_bare_install(missing: str) -> bool:

@@ -52,11 +52,8 @@ from smoothcore_server.app.login import Logins
 from smoothcore_server.app.organizations import Terms
 from smoothcore_server.app.passwords import PasswordHasher
 from smoothcore_server.app.rate_limits import LocalRateLimiter, RateLimiter
-from smoothcore_server.app.redis_scripts import RedisScripts
 from smoothcore_server.app.security_events import SecurityEvents
 from smoothcore_server.app.session_authenticating import SessionAuthenticator
-from smoothcore_server.app.shared_lockout import SharedLockout
-from smoothcore_server.app.shared_rate_limits import SharedRateLimiter
 from smoothcore_server.app.signing_keys import SigningKeys
 from smoothcore_server.app.staleness import StalenessTimer
 from smoothcore_server.bootstrap.database import Database, FirstStart
@@ -67,7 +64,6 @@ from smoothcore_server.domain.session import SessionLifetimes
 from smoothcore_server.feed.tailer import Feed
 from smoothcore_server.feed.tokens import ResumeTokens
 from smoothcore_server.feed.wakeups.postgres import PostgresWakeups
-from smoothcore_server.feed.wakeups.redis import RedisWakeups
 from smoothcore_server.feed.wakeups.sqlite import SqliteWakeups
 from smoothcore_server.feed.wakeups.wakeups import Wakeups
 from smoothcore_server.store import instance
@@ -187,6 +183,10 @@ class Application:
         """What counts callers: over all servers that share a Redis, or in this process."""
         if self.settings.redis_url is None:
             return LocalRateLimiter(), InProcessLockout()
+        from smoothcore_server.app.redis_scripts import RedisScripts
+        from smoothcore_server.app.shared_lockout import SharedLockout
+        from smoothcore_server.app.shared_rate_limits import SharedRateLimiter
+
         url = self.settings.redis_url.get_secret_value()
         scripts = RedisScripts(url, f"smoothcore:{timeline}:")
         self.drain.on_stopped("redis", scripts.close)
@@ -321,6 +321,8 @@ def _service(add: object, servicer: object) -> Service:
 
 def _wakeups(settings: Settings, timeline: str) -> Wakeups:
     if settings.redis_url is not None:
+        from smoothcore_server.feed.wakeups.redis import RedisWakeups
+
         return RedisWakeups(settings.redis_url.get_secret_value(), timeline)
     url = settings.url
     if url.drivername == "sqlite":
