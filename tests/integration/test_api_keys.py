@@ -23,8 +23,11 @@ from smoothcore.v1 import (
     identity_service_pb2,
     machine_service_pb2,
     tool_service_pb2,
+    user_pb2,
 )
+from smoothcore_server.app.brief_cache import CACHE_S
 from smoothcore_server.store import models
+from tests.support.logins import add_user, login
 from tests.support.requests import (
     changes,
     create_key,
@@ -42,6 +45,8 @@ from tests.support.requests import (
 from tests.support.smooth import Caller, SmoothServer
 
 Code = grpc.StatusCode
+BRIEFLY_S = CACHE_S + 0.1
+"""Then what a credential may do is what it is now."""
 
 
 async def make(
@@ -387,3 +392,34 @@ async def test_a_key_reads_changes_only_of_the_types_it_may_read(server: SmoothS
         "machines.read",
     )
     assert (await reader.tools.ListTools(tool_service_pb2.ListToolsRequest())).tools
+
+
+@pytest.mark.parametrize("how", ["disable", "delete"])
+async def test_keys_that_a_user_has_made_outlive_them_and_can_be_found(
+    server: SmoothServer, caller: Caller, how: str
+) -> None:
+    user = await add_user(caller, "ann", "admin")
+    await add_user(caller, "bob", "admin")
+    session = await server.caller("").auth.Login(login("ann"))
+    used, made = await make(server, server.caller(session.access_token), "tools.read")
+    await make(server, caller, "tools.read")
+    if how == "disable":
+        disabled = user_pb2.User(name=user, disabled=True)
+        await caller.identity.UpdateUser(identity_service_pb2.UpdateUserRequest(user=disabled))
+    else:
+        await caller.identity.DeleteUser(identity_service_pb2.DeleteUserRequest(name=user))
+    await asyncio.sleep(BRIEFLY_S)
+    assert (await who(used)).principal == made.api_key.name
+    found = await caller.changes.ListChanges(
+        change_service_pb2.ListChangesRequest(
+            actor=user, types=[change_set_pb2.RESOURCE_TYPE_API_KEY]
+        )
+    )
+    assert [each.name for part in found.change_sets for each in part.changes] == [made.api_key.name]
+    await revoke(caller, made.api_key.name)
+    await asyncio.sleep(BRIEFLY_S)
+    await refused(
+        used.auth.WhoAmI(auth_service_pb2.WhoAmIRequest()),
+        Code.UNAUTHENTICATED,
+        "CREDENTIAL_INVALID",
+    )

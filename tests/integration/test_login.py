@@ -20,7 +20,7 @@ from smoothcore_server.domain.lockout import ACCOUNT, ADDRESS
 from smoothcore_server.store import models, session_table
 from tests.support.logins import add_user, login, refresh, who
 from tests.support.operator import set_suspended
-from tests.support.requests import Refusal, create_key, head, refusal, refused
+from tests.support.requests import PASSWORD, Refusal, create_key, head, refusal, refused
 from tests.support.smooth import Caller, SmoothServer
 
 Code = grpc.StatusCode
@@ -244,6 +244,33 @@ async def until_suspended(server: SmoothServer, organization: str) -> None:
             except SmoothCoreError:
                 return
             await asyncio.sleep(0.05)
+
+
+async def test_a_login_renews_a_hash_that_was_made_with_older_parameters(
+    server_on_each: SmoothServer, caller_on_each: Caller
+) -> None:
+    server, nobody = server_on_each, server_on_each.caller("")
+    await add_user(caller_on_each, "ann", "engineer")
+    store = server.application.store
+    old = argon2.PasswordHasher(time_cost=1, memory_cost=8_192, parallelism=1).hash(PASSWORD)
+    await store.run_write(
+        lambda connection: connection.execute(models.user_secret.update().values(password_hash=old))
+    )
+
+    async def stored() -> str:
+        query = select(models.user_secret.c.password_hash)
+        return str(await store.run_read(lambda connection: connection.execute(query).scalar_one()))
+
+    await refused(
+        nobody.auth.Login(login("ann", WRONG)), Code.UNAUTHENTICATED, "CREDENTIAL_INVALID"
+    )
+    assert await stored() == old
+    before = await head(caller_on_each)
+    await nobody.auth.Login(login("ann"))
+    renewed = await stored()
+    assert renewed.startswith("$argon2id$v=19$m=47104,t=1,p=1$")
+    await nobody.auth.Login(login("ann"))
+    assert (await stored(), await head(caller_on_each)) == (renewed, before)
 
 
 # Guessing

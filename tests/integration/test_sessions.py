@@ -149,13 +149,44 @@ async def test_logging_out_ends_the_session_and_no_other(
 
 
 async def test_a_new_password_ends_the_sessions_that_began_before(
-    server: SmoothServer, nobody: Caller, session: auth_service_pb2.LoginResponse, mine: Caller
+    server: SmoothServer,
+    caller: Caller,
+    nobody: Caller,
+    session: auth_service_pb2.LoginResponse,
+    mine: Caller,
 ) -> None:
-    await mine.identity.ChangePassword(new_password("users/ann", "nine red foxes", PASSWORD))
+    await caller.identity.ChangePassword(new_password("users/ann", "nine red foxes"))
     await until_refused(mine)
     await is_over(nobody, session.refresh_token)
     again = await nobody.auth.Login(login("ann", "nine red foxes"))
     await server.caller(again.access_token).auth.WhoAmI(who())
+
+
+async def test_who_changes_their_own_password_ends_their_other_sessions_and_nobody_elses(
+    server: SmoothServer,
+    caller: Caller,
+    nobody: Caller,
+    session: auth_service_pb2.LoginResponse,
+    mine: Caller,
+) -> None:
+    await add_user(caller, "bob")
+    bobs = await nobody.auth.Login(login("bob"))
+    others = [await nobody.auth.Login(login("ann")) for _ in range(2)]
+    change = new_password("users/ann", "nine red foxes", PASSWORD)
+    await server.caller(others[0].access_token).identity.ChangePassword(change)
+    await until_refused(mine)
+    await until_refused(server.caller(others[1].access_token))
+    for over in (session, others[1]):
+        await is_over(nobody, over.refresh_token)
+    for kept in (others[0], bobs):
+        await server.caller(kept.access_token).auth.WhoAmI(who())
+        renewed = await nobody.auth.RefreshToken(refresh(kept.refresh_token))
+        await server.caller(renewed.access_token).auth.WhoAmI(who())
+    again = await nobody.auth.Login(login("ann", "nine red foxes"))
+    listed = await server.caller(again.access_token).auth.ListSessions(
+        auth_service_pb2.ListSessionsRequest()
+    )
+    assert {each.name for each in listed.sessions} == {again.session, others[0].session}
 
 
 @pytest.mark.parametrize("how", ["disable", "erase", "delete"])

@@ -112,8 +112,16 @@ async def log_out(holder: Holder) -> None:
 
 
 async def change_password(holder: Holder) -> None:
+    """In another session: that in which it is changed goes on."""
+    server = holder.shop.server
+    other = await server.caller("").auth.Login(login(holder.user.removeprefix("users/")))
     request = new_password(holder.user, "nine red foxes", PASSWORD)
-    await holder.caller.identity.ChangePassword(request)
+    await server.caller(other.access_token).identity.ChangePassword(request)
+
+
+async def set_password(holder: Holder) -> None:
+    """By an administrator."""
+    await holder.admin.identity.ChangePassword(new_password(holder.user, "nine red foxes"))
 
 
 async def reuse_refresh_token(holder: Holder) -> None:
@@ -144,6 +152,7 @@ LOSSES: list[tuple[Prepare, Lose, tuple[str, str]]] = [
     (with_session, take_role_from_user, DENIED),
     (with_session, log_out, ENDED),
     (with_session, change_password, ENDED),
+    (with_session, set_password, ENDED),
     (with_session, reuse_refresh_token, ENDED),
     (with_session, let_the_token_expire, ENDED),
     (with_other_organization, suspend, SUSPENDED),

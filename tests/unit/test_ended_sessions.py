@@ -40,9 +40,10 @@ async def test_a_session_ended_while_the_database_was_away_for_long_is_found_aft
         return {("default", "s")} if store.now >= ended_at >= since else set()
 
     monkeypatch.setattr(ended_sessions.session_table, "revoked_since", revoked_since)
-    monkeypatch.setattr(ended_sessions, "session_of", lambda _principal: "s")
     sessions = EndedSessions(store)  # type: ignore[arg-type]
-    with sessions.follow(Principal("default", "users/u"), lambda: None) as stream:
+    with sessions.follow(
+        Principal("default", "users/u", credential="sessions/s"), lambda: None
+    ) as stream:
         await sessions.look()
         stream.check()
         store.is_away = True

@@ -7,9 +7,10 @@ import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
+import argon2
 import pytest
 
-from smoothcore_server.app.passwords import MEMORY_KIB, PasswordHasher
+from smoothcore_server.app.passwords import MEMORY_KIB, PasswordHasher, Verified
 from smoothcore_server.domain.errors import ErrorReason, ResourceExhaustedError
 from smoothcore_server.domain.password import why_refused
 
@@ -41,6 +42,9 @@ class Gate:
 
     def verify(self, stored: str, password: str) -> bool:
         return bool(self._held("verify", stored, password))
+
+    def check_needs_rehash(self, stored: str) -> bool:
+        return self._real.check_needs_rehash(stored)
 
     def _held(self, name: str, *arguments: Any) -> Any:
         with self._lock:
@@ -107,14 +111,17 @@ def test_the_shortest_and_the_longest_password_are_accepted(length: int) -> None
 # Hashes
 
 
+async def fits(hasher: PasswordHasher, stored: str | None, password: str) -> bool:
+    return (await hasher.verify(stored, password)).is_right
+
+
 async def test_a_password_is_the_one_that_was_hashed_and_no_other(hasher: PasswordHasher) -> None:
     stored = await hasher.hash(GOOD)
     assert stored.startswith(f"$argon2id$v=19$m={MEMORY_KIB},t=1,p=1$")
     assert GOOD not in stored
-    assert await hasher.verify(stored, GOOD)
-    assert not await hasher.verify(stored, GOOD + "x")
-    assert not await hasher.verify(stored, GOOD.upper())
-    assert not await hasher.verify(stored, "")
+    assert await fits(hasher, stored, GOOD)
+    for wrong in (GOOD + "x", GOOD.upper(), ""):
+        assert not await fits(hasher, stored, wrong)
 
 
 async def test_the_same_password_has_another_hash_each_time(hasher: PasswordHasher) -> None:
@@ -126,12 +133,12 @@ async def test_the_same_letters_typed_on_another_keyboard_are_the_same(
 ) -> None:
     composed, decomposed = "pièces détachées", "pie\u0300ces de\u0301tache\u0301es"
     assert composed != decomposed
-    assert await hasher.verify(await hasher.hash(composed), decomposed)
+    assert await fits(hasher, await hasher.hash(composed), decomposed)
 
 
 @pytest.mark.parametrize("stored", ["", "nonsense", "$argon2id$v=19$m=8,t=1,p=1$AAAA$AAAA"])
 async def test_a_hash_that_cannot_be_read_is_nobodys(hasher: PasswordHasher, stored: str) -> None:
-    assert not await hasher.verify(stored or None, GOOD)
+    assert not await fits(hasher, stored or None, GOOD)
 
 
 async def test_an_unknown_user_costs_the_same_one_hash_as_a_wrong_password(
@@ -140,17 +147,23 @@ async def test_an_unknown_user_costs_the_same_one_hash_as_a_wrong_password(
     stored = await hasher.hash(GOOD)
     gate = Gate(hasher)
     gate.open.set()
-    assert not await hasher.verify(stored, "a wrong password")
-    assert not await hasher.verify(None, "a wrong password")
+    assert not await fits(hasher, stored, "a wrong password")
+    assert not await fits(hasher, None, "a wrong password")
     assert gate.calls == ["verify", "verify"]
     parameters = stored.rpartition("$")[0].rpartition("$")[0]
     assert hasher._nobody.startswith(f"{parameters}$"), "the same memory and passes"
     assert len(hasher._nobody) == len(stored)
 
 
-async def test_a_hash_of_other_parameters_is_outdated(hasher: PasswordHasher) -> None:
-    assert not hasher.is_outdated(await hasher.hash(GOOD))
-    assert hasher.is_outdated("$argon2id$v=19$m=8192,t=1,p=1$c29tZXNhbHQxMjM0$" + "A" * 43)
+async def test_a_hash_of_other_parameters_is_made_anew_where_the_password_is_right(
+    hasher: PasswordHasher,
+) -> None:
+    old = argon2.PasswordHasher(time_cost=1, memory_cost=8_192, parallelism=1).hash(GOOD)
+    verified = await hasher.verify(old, GOOD)
+    assert verified.renewed is not None
+    assert f"$m={MEMORY_KIB},t=1,p=1$" in verified.renewed
+    assert await hasher.verify(verified.renewed, GOOD) == Verified(True)
+    assert await hasher.verify(old, GOOD + "x") == Verified(False)
 
 
 # The queue
@@ -169,7 +182,22 @@ async def test_one_hash_is_made_at_a_time_and_those_beyond_the_queue_are_turned_
     gate.open.set()
     assert len(set(await asyncio.gather(*waiting))) == 3
     assert gate.most_at_once == 1
-    assert await hasher.verify(await waiting[0], GOOD), "there is room again"
+    assert await fits(hasher, await waiting[0], GOOD), "there is room again"
+
+
+async def test_one_caller_has_one_place_in_the_queue(hasher: PasswordHasher) -> None:
+    gate = Gate(hasher)
+    ann, bob = ("acme", "users/ann"), ("acme", "users/bob")
+    first = asyncio.ensure_future(hasher.hash(GOOD, ann))
+    await asyncio.sleep(0)
+    for work in (hasher.hash(GOOD, ann), hasher.verify(None, GOOD, ann)):
+        with pytest.raises(ResourceExhaustedError, match="of yours") as refused:
+            await work
+        assert refused.value.retry_after_s
+    other = asyncio.ensure_future(hasher.hash(GOOD, bob))
+    gate.open.set()
+    await asyncio.gather(first, other)
+    assert await hasher.hash(GOOD, ann), "there is room again"
 
 
 async def test_who_stops_waiting_gives_the_place_in_the_queue_back(hasher: PasswordHasher) -> None:

@@ -164,7 +164,7 @@ def set_password(
         bool, typer.Option("--own", help="It is your own: ask for the current one too.")
     ] = False,
 ) -> None:
-    """Set a password, and end the sessions of its user. It is asked for, or read from a file.
+    """Set a password, and end the other sessions of its user. It is asked for, or read from a file.
 
     Exit codes: 0 set; 2 error.
     """

@@ -32,9 +32,11 @@ class _SecurityEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sec
     SECURITY_EVENT_KIND_LOGIN_SUCCEEDED: _SecurityEventKind.ValueType  # 1
     """A user has logged in."""
     SECURITY_EVENT_KIND_LOGIN_REFUSED: _SecurityEventKind.ValueType  # 2
-    """Somebody could not log in: the e-mail or the password was wrong, or the user is disabled."""
+    """Somebody could not log in: the e-mail or the password was wrong, or the user is disabled. Or the
+    current_password of a ChangePassword was wrong: the method says which.
+    """
     SECURITY_EVENT_KIND_LOGIN_LOCKED_OUT: _SecurityEventKind.ValueType  # 3
-    """An attempt to log in came too early after others that failed."""
+    """An attempt to log in, or to change one's password, came too early after others that failed."""
     SECURITY_EVENT_KIND_LOGGED_OUT: _SecurityEventKind.ValueType  # 4
     """A user has logged out."""
     SECURITY_EVENT_KIND_REFRESH_TOKEN_REUSED: _SecurityEventKind.ValueType  # 5
@@ -60,9 +62,11 @@ SECURITY_EVENT_KIND_UNSPECIFIED: SecurityEventKind.ValueType  # 0
 SECURITY_EVENT_KIND_LOGIN_SUCCEEDED: SecurityEventKind.ValueType  # 1
 """A user has logged in."""
 SECURITY_EVENT_KIND_LOGIN_REFUSED: SecurityEventKind.ValueType  # 2
-"""Somebody could not log in: the e-mail or the password was wrong, or the user is disabled."""
+"""Somebody could not log in: the e-mail or the password was wrong, or the user is disabled. Or the
+current_password of a ChangePassword was wrong: the method says which.
+"""
 SECURITY_EVENT_KIND_LOGIN_LOCKED_OUT: SecurityEventKind.ValueType  # 3
-"""An attempt to log in came too early after others that failed."""
+"""An attempt to log in, or to change one's password, came too early after others that failed."""
 SECURITY_EVENT_KIND_LOGGED_OUT: SecurityEventKind.ValueType  # 4
 """A user has logged out."""
 SECURITY_EVENT_KIND_REFRESH_TOKEN_REUSED: SecurityEventKind.ValueType  # 5

@@ -244,7 +244,11 @@ class IdentityServiceServicer:
 
     def UpdateUser(self, request, context):
         """Changes who a user is or what they may do. Disabling one ends their sessions. It takes effect
-        within a second on every replica, in streams that are open too.
+        within a second on every replica, in streams that are open too. API keys that they have made are
+        no part of them and go on working, for gateways and scripts must not stop when a person leaves:
+        ChangeService.ListChanges with the actor "users/…" and the type RESOURCE_TYPE_API_KEY lists those
+        keys; revoke the ones whose secret the person may still have. The same holds for DeleteUser and
+        EraseUser.
         Returns: NOT_FOUND; ABORTED if the etag is not the current one; ALREADY_EXISTS if the e-mail is
         taken; FAILED_PRECONDITION if nobody would be left who is an admin, or if the user was erased;
         PERMISSION_DENIED if the user may do more than the caller, before or after.
@@ -274,14 +278,15 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ChangePassword(self, request, context):
-        """Sets a user's password, and ends their sessions. Everybody may change their own, and states the
-        current one; whoever has the permission users.write may set that of another, who may do no more
-        than they.
+        """Sets a user's password, and ends their sessions but the one it is changed in. Everybody may change
+        their own, and states the current one; whoever has the permission users.write may set that of
+        another, who may do no more than they. A current_password that is wrong counts as a login in
+        vain: after some, every attempt has to wait, also with the right one.
         Returns: NOT_FOUND; INVALID_ARGUMENT for a password that is too easy (choose another);
         PERMISSION_DENIED if current_password is wrong, or if it is another's password and the caller
         may not set it; FAILED_PRECONDITION if the user was erased; ABORTED if the password was changed
-        at the same moment; RESOURCE_EXHAUSTED if too many passwords are being checked (wait as RetryInfo
-        says).
+        at the same moment; RESOURCE_EXHAUSTED if a password was wrong too often, if one of the caller's
+        is being checked already, or too many of all callers (wait as RetryInfo says).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -99,7 +99,11 @@ class IdentityServiceStub:
     """Lists the users, oldest first."""
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.UpdateUserRequest, _user_pb2.User]
     """Changes who a user is or what they may do. Disabling one ends their sessions. It takes effect
-    within a second on every replica, in streams that are open too.
+    within a second on every replica, in streams that are open too. API keys that they have made are
+    no part of them and go on working, for gateways and scripts must not stop when a person leaves:
+    ChangeService.ListChanges with the actor "users/…" and the type RESOURCE_TYPE_API_KEY lists those
+    keys; revoke the ones whose secret the person may still have. The same holds for DeleteUser and
+    EraseUser.
     Returns: NOT_FOUND; ABORTED if the etag is not the current one; ALREADY_EXISTS if the e-mail is
     taken; FAILED_PRECONDITION if nobody would be left who is an admin, or if the user was erased;
     PERMISSION_DENIED if the user may do more than the caller, before or after.
@@ -117,14 +121,15 @@ class IdentityServiceStub:
     would be left who is an admin; PERMISSION_DENIED if the user may do more than the caller.
     """
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ChangePasswordRequest, _user_pb2.User]
-    """Sets a user's password, and ends their sessions. Everybody may change their own, and states the
-    current one; whoever has the permission users.write may set that of another, who may do no more
-    than they.
+    """Sets a user's password, and ends their sessions but the one it is changed in. Everybody may change
+    their own, and states the current one; whoever has the permission users.write may set that of
+    another, who may do no more than they. A current_password that is wrong counts as a login in
+    vain: after some, every attempt has to wait, also with the right one.
     Returns: NOT_FOUND; INVALID_ARGUMENT for a password that is too easy (choose another);
     PERMISSION_DENIED if current_password is wrong, or if it is another's password and the caller
     may not set it; FAILED_PRECONDITION if the user was erased; ABORTED if the password was changed
-    at the same moment; RESOURCE_EXHAUSTED if too many passwords are being checked (wait as RetryInfo
-    says).
+    at the same moment; RESOURCE_EXHAUSTED if a password was wrong too often, if one of the caller's
+    is being checked already, or too many of all callers (wait as RetryInfo says).
     """
 
 @_typing.type_check_only
@@ -195,7 +200,11 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Lists the users, oldest first."""
     UpdateUser: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.UpdateUserRequest, _user_pb2.User]  # type: ignore[assignment]
     """Changes who a user is or what they may do. Disabling one ends their sessions. It takes effect
-    within a second on every replica, in streams that are open too.
+    within a second on every replica, in streams that are open too. API keys that they have made are
+    no part of them and go on working, for gateways and scripts must not stop when a person leaves:
+    ChangeService.ListChanges with the actor "users/…" and the type RESOURCE_TYPE_API_KEY lists those
+    keys; revoke the ones whose secret the person may still have. The same holds for DeleteUser and
+    EraseUser.
     Returns: NOT_FOUND; ABORTED if the etag is not the current one; ALREADY_EXISTS if the e-mail is
     taken; FAILED_PRECONDITION if nobody would be left who is an admin, or if the user was erased;
     PERMISSION_DENIED if the user may do more than the caller, before or after.
@@ -213,14 +222,15 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     would be left who is an admin; PERMISSION_DENIED if the user may do more than the caller.
     """
     ChangePassword: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ChangePasswordRequest, _user_pb2.User]  # type: ignore[assignment]
-    """Sets a user's password, and ends their sessions. Everybody may change their own, and states the
-    current one; whoever has the permission users.write may set that of another, who may do no more
-    than they.
+    """Sets a user's password, and ends their sessions but the one it is changed in. Everybody may change
+    their own, and states the current one; whoever has the permission users.write may set that of
+    another, who may do no more than they. A current_password that is wrong counts as a login in
+    vain: after some, every attempt has to wait, also with the right one.
     Returns: NOT_FOUND; INVALID_ARGUMENT for a password that is too easy (choose another);
     PERMISSION_DENIED if current_password is wrong, or if it is another's password and the caller
     may not set it; FAILED_PRECONDITION if the user was erased; ABORTED if the password was changed
-    at the same moment; RESOURCE_EXHAUSTED if too many passwords are being checked (wait as RetryInfo
-    says).
+    at the same moment; RESOURCE_EXHAUSTED if a password was wrong too often, if one of the caller's
+    is being checked already, or too many of all callers (wait as RetryInfo says).
     """
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -366,7 +376,11 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.User, _abc.Awaitable[_user_pb2.User]]:
         """Changes who a user is or what they may do. Disabling one ends their sessions. It takes effect
-        within a second on every replica, in streams that are open too.
+        within a second on every replica, in streams that are open too. API keys that they have made are
+        no part of them and go on working, for gateways and scripts must not stop when a person leaves:
+        ChangeService.ListChanges with the actor "users/…" and the type RESOURCE_TYPE_API_KEY lists those
+        keys; revoke the ones whose secret the person may still have. The same holds for DeleteUser and
+        EraseUser.
         Returns: NOT_FOUND; ABORTED if the etag is not the current one; ALREADY_EXISTS if the e-mail is
         taken; FAILED_PRECONDITION if nobody would be left who is an admin, or if the user was erased;
         PERMISSION_DENIED if the user may do more than the caller, before or after.
@@ -402,14 +416,15 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.ChangePasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.User, _abc.Awaitable[_user_pb2.User]]:
-        """Sets a user's password, and ends their sessions. Everybody may change their own, and states the
-        current one; whoever has the permission users.write may set that of another, who may do no more
-        than they.
+        """Sets a user's password, and ends their sessions but the one it is changed in. Everybody may change
+        their own, and states the current one; whoever has the permission users.write may set that of
+        another, who may do no more than they. A current_password that is wrong counts as a login in
+        vain: after some, every attempt has to wait, also with the right one.
         Returns: NOT_FOUND; INVALID_ARGUMENT for a password that is too easy (choose another);
         PERMISSION_DENIED if current_password is wrong, or if it is another's password and the caller
         may not set it; FAILED_PRECONDITION if the user was erased; ABORTED if the password was changed
-        at the same moment; RESOURCE_EXHAUSTED if too many passwords are being checked (wait as RetryInfo
-        says).
+        at the same moment; RESOURCE_EXHAUSTED if a password was wrong too often, if one of the caller's
+        is being checked already, or too many of all callers (wait as RetryInfo says).
         """
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

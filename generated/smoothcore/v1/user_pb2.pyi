@@ -63,7 +63,9 @@ class User(_message.Message):
     erased.
     """
     disabled: _builtins.bool
-    """Whether the user is kept out: no login works, and what is open ends within a second."""
+    """Whether the user is kept out: no login works, and what is open ends within a second. API keys
+    that they have made go on working, see UpdateUser.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the resource was made, by the server's clock."""

@@ -117,7 +117,7 @@ class AuthApi(AuthServiceServicer):
         self, request: auth_service_pb2.LogoutRequest, context: Any
     ) -> auth_service_pb2.LogoutResponse:
         who = caller()
-        session_id = sessions.session_of(who)
+        session_id = who.session
         if not session_id:
             raise FailedPreconditionError(
                 ErrorReason.WRONG_STATE,

@@ -7,6 +7,7 @@ from smoothcore_server.api.api_key_calls import ApiKeyCalls
 from smoothcore_server.api.paging import PageTokens
 from smoothcore_server.api.role_calls import RoleCalls
 from smoothcore_server.api.user_calls import UserCalls
+from smoothcore_server.app.login import Logins
 from smoothcore_server.app.passwords import PasswordHasher
 from smoothcore_server.feed.tokens import ResumeTokens
 from smoothcore_server.store.root_key import Keys
@@ -23,8 +24,10 @@ class IdentityApi(ApiKeyCalls, RoleCalls, UserCalls, IdentityServiceServicer):
         resume_tokens: ResumeTokens,
         keys: Keys,
         passwords: PasswordHasher,
+        logins: Logins,
     ) -> None:
         super().__init__(store, page_tokens, resume_tokens)
         self.hashing_key = keys.api_key
         self.fingerprint_key = keys.request
         self.passwords = passwords
+        self.logins = logins

@@ -12,10 +12,10 @@ from smoothcore_server.api.messages import user as message
 from smoothcore_server.api.service import Service
 from smoothcore_server.app import users
 from smoothcore_server.app.api_keys import refuse_bound
-from smoothcore_server.app.call import caller
+from smoothcore_server.app.call import caller, current_call
+from smoothcore_server.app.login import Logins, WrongPasswordError
 from smoothcore_server.app.passwords import PasswordHasher
 from smoothcore_server.domain.errors import invalid_field
-from smoothcore_server.domain.granting import denied
 from smoothcore_server.domain.user import Person, User
 from smoothcore_server.store import nouns
 from smoothcore_server.store.transaction import Reader, Transaction
@@ -25,6 +25,7 @@ class UserCalls(Service):
     """Users: who they are, what they may do, and their passwords."""
 
     passwords: PasswordHasher
+    logins: Logins
 
     async def CreateUser(
         self, request: identity_service_pb2.CreateUserRequest, context: Any
@@ -104,16 +105,30 @@ class UserCalls(Service):
         users.refuse_password("new_password", request.new_password, checked.email)
         if checked.is_own and not request.current_password:
             raise invalid_field("current_password", "required to change your own password")
-        # A wrong one is told in the transaction: a repeat gets its first answer before that.
-        is_right = not checked.is_own or await self.passwords.verify(
-            checked.stored, request.current_password
-        )
-        password_hash = await self.passwords.hash(request.new_password) if is_right else ""
+        if not checked.is_own:
+            return await self._set_password(request, checked, is_right=True)
+        current, address = request.current_password, current_call.get().address
+        async with self.logins.own_password(
+            changer, checked.email, checked.stored, current, address
+        ) as is_right:
+            return await self._set_password(request, checked, is_right=is_right)
+
+    async def _set_password(
+        self,
+        request: identity_service_pb2.ChangePasswordRequest,
+        checked: users.PasswordCheck,
+        *,
+        is_right: bool,
+    ) -> user_pb2.User:
+        user_id, changer = names.last_id(request.name), caller()
+        place = (changer.organization, changer.name)
+        made = await self.passwords.hash(request.new_password, place) if is_right else ""
 
         def change(tx: Transaction) -> User:
             if not is_right:
-                raise denied("current_password is not your password; check it, and try again")
-            return users.set_password(tx, user_id, checked, password_hash, changer)
+                # Here, since a repeat gets its first answer before that.
+                raise WrongPasswordError
+            return users.set_password(tx, user_id, checked, made, changer)
 
         return await self._write_user(request, change)
 

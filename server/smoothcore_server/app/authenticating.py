@@ -19,7 +19,7 @@ from smoothcore_server.app.api_keys import (
 from smoothcore_server.app.brief_cache import CACHE_S, MAX_CACHED
 from smoothcore_server.app.certificates import shown_by
 from smoothcore_server.app.roles import permissions_of
-from smoothcore_server.app.sessions import principal_of_session, session_of
+from smoothcore_server.app.sessions import principal_of_session
 from smoothcore_server.domain.errors import UnauthenticatedError
 from smoothcore_server.domain.granting import denied
 from smoothcore_server.domain.organization import suspended
@@ -112,7 +112,7 @@ def principal_now(reader: Reader, principal: Principal) -> Principal:
     if collection == "users":
         assert principal.expire_time is not None, "an access token has an end"
         return principal_of_session(
-            reader, principal.name, session_of(principal), principal.expire_time
+            reader, principal.name, principal.session, principal.expire_time
         )
     key = reader.api_keys.find(key_id)
     if key is None:

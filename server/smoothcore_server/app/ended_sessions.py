@@ -14,7 +14,7 @@ from datetime import timedelta
 
 import structlog
 
-from smoothcore_server.app.sessions import session_of, session_over
+from smoothcore_server.app.sessions import session_over
 from smoothcore_server.domain.errors import UnavailableError
 from smoothcore_server.domain.principal import Principal
 from smoothcore_server.store import session_table
@@ -53,7 +53,7 @@ class EndedSessions:
         """While a stream of a principal is open; ``on_end`` is called when its session was ended.
         An API key has no session, and is told of by the log."""
         stream = OpenStream(on_end)
-        session_id = session_of(principal)
+        session_id = principal.session
         if not session_id:
             yield stream
             return

@@ -110,7 +110,7 @@ def locked_out(wait_s: float) -> ResourceExhaustedError:
     one that is not there."""
     return ResourceExhaustedError(
         ErrorReason.TOO_MANY_CALLS,
-        f"too many logins in vain; try again in {wait_s:.0f} s",
+        f"too many wrong passwords; try again in {wait_s:.0f} s",
         metadata={"scope": "login"},
         retry_after_s=wait_s,
     )

@@ -14,7 +14,8 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -22,12 +23,24 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from smoothcore_server.domain.errors import ErrorReason, ResourceExhaustedError
 
 T = TypeVar("T")
+Who: TypeAlias = tuple[str, str]
+"""An organization, and who of it is calling."""
 TIME_COST = 1
 MEMORY_KIB = 46 * 1024
 """With the time cost, the first choice of the OWASP password storage cheat sheet (2025)."""
 MAX_WAITING = 16
 """More than these wait behind the one that is worked on are turned away."""
 RETRY_AFTER_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What came of checking a password."""
+
+    is_right: bool
+    renewed: str | None = None
+    """A hash to store instead of the one it was checked against, where that was made with other
+    parameters than new ones are and the password was right."""
 
 
 class PasswordHasher:
@@ -39,52 +52,66 @@ class PasswordHasher:
         )
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="passwords")
         self._places = threading.BoundedSemaphore(1 + max_waiting)
+        self._callers: set[Who] = set()
         self._nobody = _hash_of_nothing(self._argon2)
 
-    async def hash(self, password: str) -> str:
-        """The hash of a password, with its salt and parameters, as it is stored.
+    async def hash(self, password: str, who: Who | None = None) -> str:
+        """The hash of a password, with its salt and parameters, as it is stored. ``who`` is
+        calling gets one place in the queue.
 
         Raises ResourceExhaustedError when too many wait already.
         """
-        return await self._one_at_a_time(lambda: self._argon2.hash(_prepared(password)))
+        return await self._one_at_a_time(lambda: self._argon2.hash(_prepared(password)), who)
 
-    async def verify(self, stored: str | None, password: str) -> bool:
+    async def verify(self, stored: str | None, password: str, who: Who | None = None) -> Verified:
         """Whether a password is the one of a stored hash.
 
-        None stands for a user that is not there, or has no password: the answer is False, after
-        exactly the same work, so that time does not tell the two apart.
+        None stands for a user that is not there, or has no password: the answer is no, after
+        exactly the same work, so that time does not tell the two apart. ``who`` is calling gets one
+        place in the queue.
 
         Raises ResourceExhaustedError when too many wait already.
         """
-        return await self._one_at_a_time(lambda: self._verify(stored or self._nobody, password))
-
-    def is_outdated(self, stored: str) -> bool:
-        """Whether a hash was made with other parameters than new ones are: hash the password anew
-        at the next login."""
-        return self._argon2.check_needs_rehash(stored)
+        return await self._one_at_a_time(
+            lambda: self._verify(stored or self._nobody, password), who
+        )
 
     async def stop(self) -> None:
         """Let go of the thread; a hash that is being made is waited for, those behind it not."""
         await asyncio.to_thread(self._worker.shutdown, cancel_futures=True)
 
-    def _verify(self, stored: str, password: str) -> bool:
+    def _verify(self, stored: str, password: str) -> Verified:
+        prepared = _prepared(password)
         try:
-            return self._argon2.verify(stored, _prepared(password))
+            self._argon2.verify(stored, prepared)
         except (VerificationError, InvalidHashError):
-            return False
+            return Verified(False)
+        outdated = self._argon2.check_needs_rehash(stored)
+        return Verified(True, self._argon2.hash(prepared) if outdated else None)
 
-    async def _one_at_a_time(self, work: Callable[[], T]) -> T:
+    async def _one_at_a_time(self, work: Callable[[], T], who: Who | None) -> T:
+        if who in self._callers:
+            raise _too_many("a password of yours is being checked already")
         if not self._places.acquire(blocking=False):
-            raise ResourceExhaustedError(
-                ErrorReason.TOO_MANY_CALLS,
-                "too many passwords are being checked; try again in a moment",
-                retry_after_s=RETRY_AFTER_S,
-            )
+            raise _too_many("too many passwords are being checked")
+        if who is not None:
+            self._callers.add(who)
         # One worker: a caller that is gone gives its place in the queue back, and a hash that has
         # begun keeps it until it is made.
         running: Future[T] = self._worker.submit(work)
-        running.add_done_callback(lambda _done: self._places.release())
+        running.add_done_callback(lambda _done: self._leave(who))
         return await asyncio.wrap_future(running)
+
+    def _leave(self, who: Who | None) -> None:
+        if who is not None:
+            self._callers.discard(who)
+        self._places.release()
+
+
+def _too_many(what: str) -> ResourceExhaustedError:
+    return ResourceExhaustedError(
+        ErrorReason.TOO_MANY_CALLS, f"{what}; try again in a moment", retry_after_s=RETRY_AFTER_S
+    )
 
 
 def _prepared(password: str) -> str:

@@ -63,6 +63,8 @@ def begin_session(
     unchanged = tx.user_secrets.get(checked.user_id) == checked.password_hash
     if user is None or user.disabled or not unchanged:
         raise invalid_login()
+    if checked.renewed_hash is not None:
+        tx.user_secrets.put(user.id, checked.renewed_hash)
     session = Session(new_id(), user.id, tx.now, tx.now + lifetimes.session, tx.now)
     tx.sessions.insert(session)
     return _next_token(tx, session, user, key, lifetimes)
@@ -142,12 +144,6 @@ def _refuse_others(caller: Principal) -> None:
             "administrator",
             "users.write",
         )
-
-
-def session_of(caller: Principal) -> str:
-    """The id of the session a caller is in; empty for an API key."""
-    collection, _, session_id = caller.credential.partition("/")
-    return session_id if collection == "sessions" else ""
 
 
 def principal_of_session(

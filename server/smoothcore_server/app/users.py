@@ -21,6 +21,7 @@ from smoothcore_server.domain.granting import denied, refuse_stronger
 from smoothcore_server.domain.password import why_refused
 from smoothcore_server.domain.principal import Principal, Reach
 from smoothcore_server.domain.role import ADMIN
+from smoothcore_server.domain.session import SessionEnd
 from smoothcore_server.domain.user import EXTERNAL_PREFIX, Person, User
 from smoothcore_server.store.repository import check_etag
 from smoothcore_server.store.transaction import Reader, Transaction, new_id
@@ -159,7 +160,7 @@ def may_set_password(reader: Reader, user_id: str, changer: Principal) -> Passwo
 def set_password(
     tx: Transaction, user_id: str, checked: PasswordCheck, password_hash: str, changer: Principal
 ) -> User:
-    """Set a user's password, and end their sessions."""
+    """Set a user's password, which ends their sessions: one's own ends all others of one's own."""
     if may_set_password(tx, user_id, changer).stored != checked.stored:
         raise AbortedError(
             ErrorReason.ETAG_MISMATCH,
@@ -167,7 +168,11 @@ def set_password(
             resource=f"users/{user_id}",
         )
     before = tx.users.get(user_id)
-    after = dataclasses.replace(before, password_time=tx.now, sessions_valid_after=tx.now)
+    after = dataclasses.replace(before, password_time=tx.now)
+    if checked.is_own:
+        tx.sessions.revoke_others(user_id, changer.session, SessionEnd.PASSWORD_CHANGED, tx.now)
+    else:
+        after = dataclasses.replace(after, sessions_valid_after=tx.now)
     tx.user_secrets.put(user_id, password_hash)
     return tx.users.update(before, after)
 

@@ -128,6 +128,7 @@ class Application:
             self.store, timedelta(days=self.settings.security_events_days)
         )
         limiter, self.lockout = self._shared_counts(timeline)
+        self.logins = Logins(self.store, self.passwords, self.lockout, self.security_events.note)
         self.server = GrpcServer(
             serving,
             self._services(self.database.keys, timeline),
@@ -206,7 +207,7 @@ class Application:
             ),
             _service(
                 identity_service_pb2_grpc.add_IdentityServiceServicer_to_server,
-                IdentityApi(*common, keys, self.passwords),
+                IdentityApi(*common, keys, self.passwords, self.logins),
             ),
             _service(
                 machine_service_pb2_grpc.add_MachineServiceServicer_to_server, MachineApi(*common)
@@ -273,7 +274,7 @@ class Application:
         return LoginSources(
             store=self.store,
             pages=PageTokens(keys.page_token),
-            logins=Logins(self.store, self.passwords, self.lockout, self.security_events.note),
+            logins=self.logins,
             tokens=self.access_tokens,
             signing_keys=self.signing_keys,
             hashing_key=keys.refresh_token,

@@ -81,6 +81,12 @@ class Principal:
         return not self.machines or machine_id in self.machines
 
     @property
+    def session(self) -> str:
+        """The id of the session of a user who has logged in; empty for all others."""
+        collection, _, session_id = self.credential.partition("/")
+        return session_id if collection == "sessions" else ""
+
+    @property
     def grants_until(self) -> datetime | None:
         """How long what it makes may last. A user's token ends in minutes and is renewed: what a
         user makes is not held to it."""

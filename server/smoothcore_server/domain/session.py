@@ -14,6 +14,8 @@ class SessionEnd(enum.Enum):
     """Its user has logged out."""
     REVOKED = "REVOKED"
     """Its user, or an administrator, has ended it from elsewhere."""
+    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105
+    """Its user has changed their password in another session."""
     REUSED = "REUSED"
     """A refresh token was presented again: one of two who have it has stolen it."""
 

@@ -33,7 +33,7 @@ class User:
     password_time: datetime | None = None
     """When their password was last set; None without one."""
     sessions_valid_after: datetime | None = None
-    """A session that began before this is over: their password was changed, or they were
+    """A session that began before this is over: somebody else has set their password, or they were
     disabled."""
     erase_time: datetime | None = None
     """When what was known about the person was erased."""

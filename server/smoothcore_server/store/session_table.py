@@ -59,6 +59,8 @@ class LoginCandidate:
     user_id: str
     disabled: bool
     password_hash: str
+    renewed_hash: str | None = None
+    """What to store instead, where that was made with other parameters than new ones are."""
 
 
 def find_login(connection: Connection, organization: str, email_key: str) -> LoginCandidate | None:
@@ -150,6 +152,19 @@ class SessionTable:
         self._connection.execute(
             update(models.session)
             .where(self._is(session_id), _S.revoke_time.is_(None))
+            .values(revoke_time=now, revoke_reason=reason.value)
+        )
+
+    def revoke_others(self, user_id: str, kept_id: str, reason: SessionEnd, now: datetime) -> None:
+        """End all sessions of a user but one."""
+        self._connection.execute(
+            update(models.session)
+            .where(
+                _S.organization_id == self._organization,
+                _S.user_id == user_id,
+                _S.id != kept_id,
+                _S.revoke_time.is_(None),
+            )
             .values(revoke_time=now, revoke_reason=reason.value)
         )
 
