@@ -24,6 +24,7 @@ from tests.feed.following import (
     stuck_watch,
 )
 from tests.feed.writing import create_machine, create_tool, delete_tool, push_rows, rename_tool
+from tests.support.prepared import Prepared
 from tests.support.smooth import Caller, SmoothServer, start_server
 
 TOO_OLD = ("OUT_OF_RANGE", "TOKEN_TOO_OLD")
@@ -92,16 +93,15 @@ async def test_the_feed_horizon_holds_also_where_the_history_is_kept(
 
 
 async def test_a_replica_whose_ring_still_holds_them_refuses_old_tokens_too(
-    database_settings: dict[str, Any],
+    database_settings: dict[str, Any], prepared: Prepared
 ) -> None:
     """Two servers on one database; one compacts."""
-    settings = dict(database_settings)
-    data_dir = settings.pop("data_dir")
-    one = await start_server(data_dir, **settings)
-    two = await start_server(data_dir, **settings)
+    one, two = [
+        await start_server(**database_settings, admin_key=prepared.admin_key) for _ in range(2)
+    ]
     try:
         caller = one.caller()
-        there = two.caller(one.admin_key)
+        there = two.caller()
         revisions, tokens = await written(caller)
         open_watch = await Follower(there, token=tokens[0]).opened()
         await open_watch.until(revisions[-1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 from smoothcore.v1 import change_set_pb2, tool_pb2
@@ -22,6 +21,7 @@ from tests.feed.writing import (
     push_rows,
     rename_tool,
 )
+from tests.support.prepared import Prepared
 from tests.support.smooth import Caller, ServerProcess
 
 WRITERS = 16
@@ -208,13 +208,13 @@ async def test_progress_never_overtakes_an_event(caller_on_each: Caller) -> None
 
 
 async def test_a_token_survives_a_restart_of_the_server(
-    tmp_path: Path, database_settings: dict[str, Any]
+    database_settings: dict[str, Any], prepared: Prepared
 ) -> None:
     environment = {"SMOOTHD_PROGRESS_INTERVAL_S": str(PROGRESS_S)}
     if "database_url" in database_settings:
         environment["SMOOTHD_DATABASE_URL"] = database_settings["database_url"]
-    first = ServerProcess(tmp_path / "data", environment=environment)
-    caller = Caller(first.address, first.admin_key)
+    first = ServerProcess(database_settings["data_dir"], environment=environment)
+    caller = Caller(first.address, prepared.admin_key)
     follower = await Follower(caller).opened()
     written = [await create_tool(caller, f"t{number}") for number in range(3)]
     await follower.until(written[-1])
@@ -224,8 +224,8 @@ async def test_a_token_survives_a_restart_of_the_server(
     await caller.close()
     first.kill()
 
-    second = ServerProcess(tmp_path / "data", environment=environment)
-    caller = Caller(second.address, first.admin_key)
+    second = ServerProcess(database_settings["data_dir"], environment=environment)
+    caller = Caller(second.address, prepared.admin_key)
     try:
         async with following(caller, token=token) as resumed:
             written.append(await create_tool(caller, "v"))
