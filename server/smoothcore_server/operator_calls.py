@@ -4,7 +4,7 @@ this process, on the database itself, when none does."""
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -46,17 +46,38 @@ class Operator:
                 return await getattr(self._target, method)(request)
             except grpc.aio.AioRpcError as error:
                 raise OperatorError(error.details() or error.code().name) from None
+        return await self._here(method, request, _Unhurried())
+
+    async def stream(self, method: str, request: Message, take: Callable[[Any], None]) -> None:
+        """Give ``take`` each message that a method answers with. Raises as `call` does."""
+        if self._database is not None:
+            await self._here(method, request, _Unhurried(take))
+            return
+        try:
+            async for message in getattr(self._target, method)(request):
+                take(message)
+        except grpc.aio.AioRpcError as error:
+            raise OperatorError(error.details() or error.code().name) from None
+
+    async def _here(self, method: str, request: Message, context: _Unhurried) -> Any:
         descriptor: Any = request.DESCRIPTOR
         raise_for(Validator().compile(descriptor)(request))
         current_call.set(Call(f"/{SERVICE}/{method}", "", principal=OPERATOR))
-        return await getattr(self._target, method)(request, _Unhurried())
+        return await getattr(self._target, method)(request, context)
 
 
 class _Unhurried:
     """The context of a call in this process."""
 
+    def __init__(self, take: Callable[[Any], None] = lambda _message: None) -> None:
+        self._take = take
+
     def time_remaining(self) -> None:
         """Nobody waits."""
+
+    async def write(self, message: Any) -> None:
+        """Hand a message of a stream on."""
+        self._take(message)
 
 
 @asynccontextmanager

@@ -3,16 +3,21 @@ organizations, audit."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TextIO, TypeVar
 
 import typer
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from smoothcore.v1 import audit_service_pb2, instance_service_pb2, organization_pb2
 from smoothcore_server.api.messages import audit as audit_message
+from smoothcore_server.api.paging import MAX_SIZE
 from smoothcore_server.bootstrap import DEFAULT_ORGANIZATION, Database, restore_backup
 from smoothcore_server.cli_common import Config, DataDir, refuse_absent, run, with_database
 from smoothcore_server.config import ConfigError, Settings, load_settings, parse_span
@@ -24,7 +29,9 @@ NOT_GOOD = 1
 SLICE_S = 20.0
 
 organizations_app = typer.Typer(help="Organizations.", no_args_is_help=True)
-audit_app = typer.Typer(help="The change log, verified on the database.", no_args_is_help=True)
+audit_app = typer.Typer(
+    help="The change log, verified on the database; and who did not get in.", no_args_is_help=True
+)
 OrganizationOption = Annotated[str, typer.Option("--organization", help="Organization.")]
 OrganizationArgument = Annotated[str, typer.Argument(help="Its id.")]
 
@@ -240,6 +247,57 @@ def limit(
     _set(settings, organization, **stated)
 
 
+@organizations_app.command("export")
+def export(
+    organization: OrganizationArgument,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="A file that is not there yet.")
+    ],
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write an organization into a file, one JSON object a line: itself, its resources, its change
+    log, its security events, and the signed head of the log.
+
+    Not in it: the text of programs, and who the users are.
+    """
+    settings = load_settings(config, data_dir=data_dir)
+    request = instance_service_pb2.ExportOrganizationRequest(name=f"organizations/{organization}")
+    with _new_file(out) as file:
+
+        def write(message: instance_service_pb2.ExportOrganizationResponse) -> None:
+            file.writelines(f"{_json(each)}\n" for each in _parts(message))
+
+        _operate(settings, lambda operator: operator.stream("ExportOrganization", request, write))
+    print(f"wrote {out}")
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[TextIO]:
+    """A file that only our own user can read; it is gone again when not all of it was written."""
+    with open(path, "x", opener=partial(os.open, mode=0o600), encoding="utf-8") as file:
+        try:
+            yield file
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def _parts(message: instance_service_pb2.ExportOrganizationResponse) -> Iterable[Message]:
+    audit = message.audit
+    yield from [message.organization] if message.HasField("organization") else []
+    yield from message.resources.items
+    yield from audit.changes.change_sets
+    yield from audit.events.security_events
+    yield from [audit.head] if audit.HasField("head") else []
+
+
+def _json(message: Message) -> str:
+    return json_format.MessageToJson(
+        message, indent=None, ensure_ascii=False, always_print_fields_with_no_presence=True
+    )
+
+
 def _set(settings: Settings, organization: str, **values: Any) -> None:
     request = instance_service_pb2.UpdateOrganizationRequest(
         organization=organization_pb2.Organization(name=f"organizations/{organization}", **values)
@@ -250,6 +308,31 @@ def _set(settings: Settings, organization: str, **values: Any) -> None:
         return await operator.call("UpdateOrganization", request)
 
     print(_line(_operate(settings, work)))
+
+
+@audit_app.command("events")
+def events(
+    organization: Annotated[
+        str, typer.Option("--organization", help="Whose; without it, those that belong to none.")
+    ] = "",
+    actor: Annotated[str, typer.Option(help="Only of this actor, e.g. users/ann.")] = "",
+    newest: Annotated[int, typer.Option(min=1, max=MAX_SIZE, help="How many at most.")] = 50,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List security events, newest first, one JSON object a line: unknown keys, and logins to
+    organizations that do not exist, or the events of an organization."""
+    request = instance_service_pb2.ListInstanceSecurityEventsRequest(
+        parent=f"organizations/{organization}" if organization else "",
+        actor=actor,
+        page_size=newest,
+    )
+
+    async def work(operator: Operator) -> Any:
+        return await operator.call("ListInstanceSecurityEvents", request)
+
+    for each in _operate(load_settings(config, data_dir=data_dir), work).security_events:
+        print(_json(each))
 
 
 @audit_app.command("verify")

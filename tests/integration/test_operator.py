@@ -194,6 +194,13 @@ async def test_requests_of_the_operator_are_validated_too(operator: Any) -> None
             "feed_horizon.place",
         ),
         (operator.CreateBackup(Instance.CreateBackupRequest(path="relative.db")), "path"),
+        (operator.ExportOrganization(Instance.ExportOrganizationRequest(name="acme")), "name"),
+        (
+            operator.ListInstanceSecurityEvents(
+                Instance.ListInstanceSecurityEventsRequest(parent="acme")
+            ),
+            "parent",
+        ),
     ):
         await refused(call, Code.INVALID_ARGUMENT, "INVALID_FIELD", field)
 

@@ -28,10 +28,12 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from smoothcore.v1 import access_pb2 as smoothcore_dot_v1_dot_access__pb2
+from smoothcore.v1 import audit_service_pb2 as smoothcore_dot_v1_dot_audit__service__pb2
+from smoothcore.v1 import change_service_pb2 as smoothcore_dot_v1_dot_change__service__pb2
 from smoothcore.v1 import organization_pb2 as smoothcore_dot_v1_dot_organization__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$smoothcore/v1/instance_service.proto\x12\rsmoothcore.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/access.proto\x1a smoothcore/v1/organization.proto\"\x16\n\x14GetServerInfoRequest\"\xf2\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x17\n\x0fschema_revision\x18\x02 \x01(\t\x12\x10\n\x08timeline\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06uptime\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\rorganizations\x18\x07 \x03(\x0b\x32\x1b.smoothcore.v1.Organization\"s\n\x19\x43reateOrganizationRequest\x12\x1d\n\x0forganization_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\x0corganization\x18\x02 \x01(\x0b\x32\x1b.smoothcore.v1.OrganizationB\x04\xe2\x41\x01\x01\"p\n\x1a\x43reateOrganizationResponse\x12\x31\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.smoothcore.v1.Organization\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\x12\x0e\n\x06secret\x18\x03 \x01(\t\"K\n\x16GetOrganizationRequest\x12\x31\n\x04name\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xfa\x41\x1c\n\x1asmoothcore.v1/Organization\"M\n\x18ListOrganizationsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"h\n\x19ListOrganizationsResponse\x12\x32\n\rorganizations\x18\x01 \x03(\x0b\x32\x1b.smoothcore.v1.Organization\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8b\x01\n\x19UpdateOrganizationRequest\x12\x37\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.smoothcore.v1.OrganizationB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\")\n\x13\x43reateBackupRequest\x12\x12\n\x04path\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"8\n\x14\x43reateBackupResponse\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\"b\n\rChangeHorizon\x12\x18\n\x08revision\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x01H\x00\x12.\n\x03\x61ge\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01H\x00\x42\x07\n\x05place\"\xc1\x01\n\x15\x43ompactChangesRequest\x12\x31\n\x04name\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xfa\x41\x1c\n\x1asmoothcore.v1/Organization\x12\x38\n\x0c\x66\x65\x65\x64_horizon\x18\x02 \x01(\x0b\x32\x1c.smoothcore.v1.ChangeHorizonB\x04\xe2\x41\x01\x02\x12;\n\x0fhistory_horizon\x18\x03 \x01(\x0b\x32\x1c.smoothcore.v1.ChangeHorizonB\x04\xe2\x41\x01\x01\"Y\n\x16\x43ompactChangesResponse\x12\x14\n\x0c\x66\x65\x65\x64_horizon\x18\x01 \x01(\x03\x12\x17\n\x0fhistory_horizon\x18\x02 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x32\xe4\x05\n\x0fInstanceService\x12\x62\n\rGetServerInfo\x12#.smoothcore.v1.GetServerInfoRequest\x1a$.smoothcore.v1.GetServerInfoResponse\"\x06\xa2\xbb\x18\x02\x30\x01\x12q\n\x12\x43reateOrganization\x12(.smoothcore.v1.CreateOrganizationRequest\x1a).smoothcore.v1.CreateOrganizationResponse\"\x06\xa2\xbb\x18\x02\x30\x01\x12]\n\x0fGetOrganization\x12%.smoothcore.v1.GetOrganizationRequest\x1a\x1b.smoothcore.v1.Organization\"\x06\xa2\xbb\x18\x02\x30\x01\x12n\n\x11ListOrganizations\x12\'.smoothcore.v1.ListOrganizationsRequest\x1a(.smoothcore.v1.ListOrganizationsResponse\"\x06\xa2\xbb\x18\x02\x30\x01\x12\x63\n\x12UpdateOrganization\x12(.smoothcore.v1.UpdateOrganizationRequest\x1a\x1b.smoothcore.v1.Organization\"\x06\xa2\xbb\x18\x02\x30\x01\x12_\n\x0c\x43reateBackup\x12\".smoothcore.v1.CreateBackupRequest\x1a#.smoothcore.v1.CreateBackupResponse\"\x06\xa2\xbb\x18\x02\x30\x01\x12\x65\n\x0e\x43ompactChanges\x12$.smoothcore.v1.CompactChangesRequest\x1a%.smoothcore.v1.CompactChangesResponse\"\x06\xa2\xbb\x18\x02\x30\x01\x42T\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$smoothcore/v1/instance_service.proto\x12\rsmoothcore.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asmoothcore/v1/access.proto\x1a!smoothcore/v1/audit_service.proto\x1a\"smoothcore/v1/change_service.proto\x1a smoothcore/v1/organization.proto\"\x16\n\x14GetServerInfoRequest\"\xf2\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x17\n\x0fschema_revision\x18\x02 \x01(\t\x12\x10\n\x08timeline\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06uptime\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\rorganizations\x18\x07 \x03(\x0b\x32\x1b.smoothcore.v1.Organization\"s\n\x19\x43reateOrganizationRequest\x12\x1d\n\x0forganization_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\x0corganization\x18\x02 \x01(\x0b\x32\x1b.smoothcore.v1.OrganizationB\x04\xe2\x41\x01\x01\"p\n\x1a\x43reateOrganizationResponse\x12\x31\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.smoothcore.v1.Organization\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\x12\x0e\n\x06secret\x18\x03 \x01(\t\"K\n\x16GetOrganizationRequest\x12\x31\n\x04name\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xfa\x41\x1c\n\x1asmoothcore.v1/Organization\"M\n\x18ListOrganizationsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"h\n\x19ListOrganizationsResponse\x12\x32\n\rorganizations\x18\x01 \x03(\x0b\x32\x1b.smoothcore.v1.Organization\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8b\x01\n\x19UpdateOrganizationRequest\x12\x37\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.smoothcore.v1.OrganizationB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\x84\x01\n\x19\x45xportOrganizationRequest\x12\x31\n\x04name\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xfa\x41\x1c\n\x1asmoothcore.v1/Organization\x12\x34\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"\xc4\x01\n\x1a\x45xportOrganizationResponse\x12\x33\n\x0corganization\x18\x01 \x01(\x0b\x32\x1b.smoothcore.v1.OrganizationH\x00\x12\x31\n\tresources\x18\x02 \x01(\x0b\x32\x1c.smoothcore.v1.SnapshotItemsH\x00\x12\x33\n\x05\x61udit\x18\x03 \x01(\x0b\x32\".smoothcore.v1.ExportAuditResponseH\x00\x42\t\n\x07message\"\xc1\x02\n!ListInstanceSecurityEventsRequest\x12\x33\n\x06parent\x18\x01 \x01(\tB#\xe2\x41\x01\x01\xfa\x41\x1c\n\x1asmoothcore.v1/Organization\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x05kinds\x18\x04 \x03(\x0e\x32 .smoothcore.v1.SecurityEventKindB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x61\x63tor\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x34\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"t\n\"ListInstanceSecurityEventsResponse\x12\x35\n\x0fsecurity_events\x18\x01 \x03(\x0b\x32\x1c.smoothcore.v1.SecurityEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x13\x43reateBackupRequest\x12\x12\n\x04path\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"8\n\x14\x43reateBackupResponse\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\"b\n\rChangeHorizon\x12\x18\n\x08revision\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x01H\x00\x12.\n\x03\x61ge\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01H\x00\x42\x07\n\x05place\"\xc1\x01\n\x15\x43ompactChangesRequest\x12\x31\n\x04name\x18\x01 \x01(\tB#\xe2\x41\x01\x02\xfa\x41\x1c\n\x1asmoothcore.v1/Organization\x12\x38\n\x0c\x66\x65\x65\x64_horizon\x18\x02 \x01(\x0b\x32\x1c.smoothcore.v1.ChangeHorizonB\x04\xe2\x41\x01\x02\x12;\n\x0fhistory_horizon\x18\x03 \x01(\x0b\x32\x1c.smoothcore.v1.ChangeHorizonB\x04\xe2\x41\x01\x01\"Y\n\x16\x43ompactChangesResponse\x12\x14\n\x0c\x66\x65\x65\x64_horizon\x18\x01 \x01(\x03\x12\x17\n\x0fhistory_horizon\x18\x02 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x32\xe5\x07\n\x0fInstanceService\x12\x62\n\rGetServerInfo\x12#.smoothcore.v1.GetServerInfoRequest\x1a$.smoothcore.v1.GetServerInfoResponse\"\x06\xa2\xbb\x18\x02\x30\x01\x12q\n\x12\x43reateOrganization\x12(.smoothcore.v1.CreateOrganizationRequest\x1a).smoothcore.v1.CreateOrganizationResponse\"\x06\xa2\xbb\x18\x02\x30\x01\x12]\n\x0fGetOrganization\x12%.smoothcore.v1.GetOrganizationRequest\x1a\x1b.smoothcore.v1.Organization\"\x06\xa2\xbb\x18\x02\x30\x01\x12n\n\x11ListOrganizations\x12\'.smoothcore.v1.ListOrganizationsRequest\x1a(.smoothcore.v1.ListOrganizationsResponse\"\x06\xa2\xbb\x18\x02\x30\x01\x12\x63\n\x12UpdateOrganization\x12(.smoothcore.v1.UpdateOrganizationRequest\x1a\x1b.smoothcore.v1.Organization\"\x06\xa2\xbb\x18\x02\x30\x01\x12s\n\x12\x45xportOrganization\x12(.smoothcore.v1.ExportOrganizationRequest\x1a).smoothcore.v1.ExportOrganizationResponse\"\x06\xa2\xbb\x18\x02\x30\x01\x30\x01\x12\x89\x01\n\x1aListInstanceSecurityEvents\x12\x30.smoothcore.v1.ListInstanceSecurityEventsRequest\x1a\x31.smoothcore.v1.ListInstanceSecurityEventsResponse\"\x06\xa2\xbb\x18\x02\x30\x01\x12_\n\x0c\x43reateBackup\x12\".smoothcore.v1.CreateBackupRequest\x1a#.smoothcore.v1.CreateBackupResponse\"\x06\xa2\xbb\x18\x02\x30\x01\x12\x65\n\x0e\x43ompactChanges\x12$.smoothcore.v1.CompactChangesRequest\x1a%.smoothcore.v1.CompactChangesResponse\"\x06\xa2\xbb\x18\x02\x30\x01\x42T\n\x11\x64\x65v.smoothcore.v1P\x01Z-smoothcore.dev/api/smoothcore/v1;smoothcorev1\xaa\x02\rSmoothCore.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +55,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEORGANIZATIONREQUEST'].fields_by_name['organization']._serialized_options = b'\342A\001\002'
   _globals['_UPDATEORGANIZATIONREQUEST'].fields_by_name['update_mask']._loaded_options = None
   _globals['_UPDATEORGANIZATIONREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\001'
+  _globals['_EXPORTORGANIZATIONREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_EXPORTORGANIZATIONREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\034\n\032smoothcore.v1/Organization'
+  _globals['_EXPORTORGANIZATIONREQUEST'].fields_by_name['start_time']._loaded_options = None
+  _globals['_EXPORTORGANIZATIONREQUEST'].fields_by_name['start_time']._serialized_options = b'\342A\001\001'
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['parent']._serialized_options = b'\342A\001\001\372A\034\n\032smoothcore.v1/Organization'
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['kinds']._loaded_options = None
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['kinds']._serialized_options = b'\342A\001\001'
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['actor']._loaded_options = None
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['actor']._serialized_options = b'\342A\001\001'
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['start_time']._loaded_options = None
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['start_time']._serialized_options = b'\342A\001\001'
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['end_time']._loaded_options = None
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST'].fields_by_name['end_time']._serialized_options = b'\342A\001\001'
   _globals['_CREATEBACKUPREQUEST'].fields_by_name['path']._loaded_options = None
   _globals['_CREATEBACKUPREQUEST'].fields_by_name['path']._serialized_options = b'\342A\001\002'
   _globals['_CHANGEHORIZON'].fields_by_name['revision']._loaded_options = None
@@ -75,36 +95,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSTANCESERVICE'].methods_by_name['ListOrganizations']._serialized_options = b'\242\273\030\0020\001'
   _globals['_INSTANCESERVICE'].methods_by_name['UpdateOrganization']._loaded_options = None
   _globals['_INSTANCESERVICE'].methods_by_name['UpdateOrganization']._serialized_options = b'\242\273\030\0020\001'
+  _globals['_INSTANCESERVICE'].methods_by_name['ExportOrganization']._loaded_options = None
+  _globals['_INSTANCESERVICE'].methods_by_name['ExportOrganization']._serialized_options = b'\242\273\030\0020\001'
+  _globals['_INSTANCESERVICE'].methods_by_name['ListInstanceSecurityEvents']._loaded_options = None
+  _globals['_INSTANCESERVICE'].methods_by_name['ListInstanceSecurityEvents']._serialized_options = b'\242\273\030\0020\001'
   _globals['_INSTANCESERVICE'].methods_by_name['CreateBackup']._loaded_options = None
   _globals['_INSTANCESERVICE'].methods_by_name['CreateBackup']._serialized_options = b'\242\273\030\0020\001'
   _globals['_INSTANCESERVICE'].methods_by_name['CompactChanges']._loaded_options = None
   _globals['_INSTANCESERVICE'].methods_by_name['CompactChanges']._serialized_options = b'\242\273\030\0020\001'
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=276
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=298
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=301
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=543
-  _globals['_CREATEORGANIZATIONREQUEST']._serialized_start=545
-  _globals['_CREATEORGANIZATIONREQUEST']._serialized_end=660
-  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_start=662
-  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_end=774
-  _globals['_GETORGANIZATIONREQUEST']._serialized_start=776
-  _globals['_GETORGANIZATIONREQUEST']._serialized_end=851
-  _globals['_LISTORGANIZATIONSREQUEST']._serialized_start=853
-  _globals['_LISTORGANIZATIONSREQUEST']._serialized_end=930
-  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_start=932
-  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_end=1036
-  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_start=1039
-  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_end=1178
-  _globals['_CREATEBACKUPREQUEST']._serialized_start=1180
-  _globals['_CREATEBACKUPREQUEST']._serialized_end=1221
-  _globals['_CREATEBACKUPRESPONSE']._serialized_start=1223
-  _globals['_CREATEBACKUPRESPONSE']._serialized_end=1279
-  _globals['_CHANGEHORIZON']._serialized_start=1281
-  _globals['_CHANGEHORIZON']._serialized_end=1379
-  _globals['_COMPACTCHANGESREQUEST']._serialized_start=1382
-  _globals['_COMPACTCHANGESREQUEST']._serialized_end=1575
-  _globals['_COMPACTCHANGESRESPONSE']._serialized_start=1577
-  _globals['_COMPACTCHANGESRESPONSE']._serialized_end=1666
-  _globals['_INSTANCESERVICE']._serialized_start=1669
-  _globals['_INSTANCESERVICE']._serialized_end=2409
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=347
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=369
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=372
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=614
+  _globals['_CREATEORGANIZATIONREQUEST']._serialized_start=616
+  _globals['_CREATEORGANIZATIONREQUEST']._serialized_end=731
+  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_start=733
+  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_end=845
+  _globals['_GETORGANIZATIONREQUEST']._serialized_start=847
+  _globals['_GETORGANIZATIONREQUEST']._serialized_end=922
+  _globals['_LISTORGANIZATIONSREQUEST']._serialized_start=924
+  _globals['_LISTORGANIZATIONSREQUEST']._serialized_end=1001
+  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_start=1003
+  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_end=1107
+  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_start=1110
+  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_end=1249
+  _globals['_EXPORTORGANIZATIONREQUEST']._serialized_start=1252
+  _globals['_EXPORTORGANIZATIONREQUEST']._serialized_end=1384
+  _globals['_EXPORTORGANIZATIONRESPONSE']._serialized_start=1387
+  _globals['_EXPORTORGANIZATIONRESPONSE']._serialized_end=1583
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST']._serialized_start=1586
+  _globals['_LISTINSTANCESECURITYEVENTSREQUEST']._serialized_end=1907
+  _globals['_LISTINSTANCESECURITYEVENTSRESPONSE']._serialized_start=1909
+  _globals['_LISTINSTANCESECURITYEVENTSRESPONSE']._serialized_end=2025
+  _globals['_CREATEBACKUPREQUEST']._serialized_start=2027
+  _globals['_CREATEBACKUPREQUEST']._serialized_end=2068
+  _globals['_CREATEBACKUPRESPONSE']._serialized_start=2070
+  _globals['_CREATEBACKUPRESPONSE']._serialized_end=2126
+  _globals['_CHANGEHORIZON']._serialized_start=2128
+  _globals['_CHANGEHORIZON']._serialized_end=2226
+  _globals['_COMPACTCHANGESREQUEST']._serialized_start=2229
+  _globals['_COMPACTCHANGESREQUEST']._serialized_end=2422
+  _globals['_COMPACTCHANGESRESPONSE']._serialized_start=2424
+  _globals['_COMPACTCHANGESRESPONSE']._serialized_end=2513
+  _globals['_INSTANCESERVICE']._serialized_start=2516
+  _globals['_INSTANCESERVICE']._serialized_end=3513
 # @@protoc_insertion_point(module_scope)

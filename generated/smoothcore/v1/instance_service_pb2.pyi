@@ -10,6 +10,8 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from smoothcore.v1 import audit_service_pb2 as _audit_service_pb2
+from smoothcore.v1 import change_service_pb2 as _change_service_pb2
 from smoothcore.v1 import organization_pb2 as _organization_pb2
 import builtins as _builtins
 import sys
@@ -260,6 +262,156 @@ class UpdateOrganizationRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateOrganizationRequest: _TypeAlias = UpdateOrganizationRequest  # noqa: Y015
+
+@_typing.final
+class ExportOrganizationRequest(_message.Message):
+    """Request of ExportOrganization."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the organization, e.g. "organizations/default"."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Of log and events only what was committed or went on at or after this time; absent: all that the
+        log still has.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportOrganizationRequest: _TypeAlias = ExportOrganizationRequest  # noqa: Y015
+
+@_typing.final
+class ExportOrganizationResponse(_message.Message):
+    """A message of ExportOrganization."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_FIELD_NUMBER: _builtins.int
+    RESOURCES_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def organization(self) -> _organization_pb2.Organization:
+        """The organization."""
+
+    @_builtins.property
+    def resources(self) -> _change_service_pb2.SnapshotItems:
+        """Resources as they are at the revision of the head, by type and name."""
+
+    @_builtins.property
+    def audit(self) -> _audit_service_pb2.ExportAuditResponse:
+        """A message as AuditService.ExportAudit sends it; the last one has the head. Without it the
+        export is not complete.
+        """
+
+    def __init__(
+        self,
+        *,
+        organization: _organization_pb2.Organization | None = ...,
+        resources: _change_service_pb2.SnapshotItems | None = ...,
+        audit: _audit_service_pb2.ExportAuditResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit", "message", b"message", "organization", b"organization", "resources", b"resources"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit", "message", b"message", "organization", b"organization", "resources", b"resources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["organization", "resources", "audit"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+Global___ExportOrganizationResponse: _TypeAlias = ExportOrganizationResponse  # noqa: Y015
+
+@_typing.final
+class ListInstanceSecurityEventsRequest(_message.Message):
+    """Request of ListInstanceSecurityEvents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Whose events, e.g. "organizations/default"; empty: those that belong to none."""
+    page_size: _builtins.int
+    """How many at most: 0 (the default of 100) to 1000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; the other fields must be the same."""
+    actor: _builtins.str
+    """Only events of this actor, e.g. "users/0192…"; empty: all."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_audit_service_pb2.SecurityEventKind.ValueType]:
+        """Only events of these kinds; empty: all."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only events that went on at or after this time."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only events that began before this time."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        kinds: _abc.Iterable[_audit_service_pb2.SecurityEventKind.ValueType] | None = ...,
+        actor: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "end_time", b"end_time", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListInstanceSecurityEventsRequest: _TypeAlias = ListInstanceSecurityEventsRequest  # noqa: Y015
+
+@_typing.final
+class ListInstanceSecurityEventsResponse(_message.Message):
+    """Reply of ListInstanceSecurityEvents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECURITY_EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def security_events(self) -> _containers.RepeatedCompositeFieldContainer[_audit_service_pb2.SecurityEvent]:
+        """The events of this page."""
+
+    def __init__(
+        self,
+        *,
+        security_events: _abc.Iterable[_audit_service_pb2.SecurityEvent] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "security_events", b"security_events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListInstanceSecurityEventsResponse: _TypeAlias = ListInstanceSecurityEventsResponse  # noqa: Y015
 
 @_typing.final
 class CreateBackupRequest(_message.Message):

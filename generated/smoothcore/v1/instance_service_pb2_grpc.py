@@ -70,6 +70,16 @@ class InstanceServiceStub:
                 request_serializer=smoothcore_dot_v1_dot_instance__service__pb2.UpdateOrganizationRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_organization__pb2.Organization.FromString,
                 _registered_method=True)
+        self.ExportOrganization = channel.unary_stream(
+                '/smoothcore.v1.InstanceService/ExportOrganization',
+                request_serializer=smoothcore_dot_v1_dot_instance__service__pb2.ExportOrganizationRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_instance__service__pb2.ExportOrganizationResponse.FromString,
+                _registered_method=True)
+        self.ListInstanceSecurityEvents = channel.unary_unary(
+                '/smoothcore.v1.InstanceService/ListInstanceSecurityEvents',
+                request_serializer=smoothcore_dot_v1_dot_instance__service__pb2.ListInstanceSecurityEventsRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_instance__service__pb2.ListInstanceSecurityEventsResponse.FromString,
+                _registered_method=True)
         self.CreateBackup = channel.unary_unary(
                 '/smoothcore.v1.InstanceService/CreateBackup',
                 request_serializer=smoothcore_dot_v1_dot_instance__service__pb2.CreateBackupRequest.SerializeToString,
@@ -135,6 +145,28 @@ class InstanceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportOrganization(self, request, context):
+        """Streams all that is known of an organization: itself, its resources as they are now, its change
+        log, its security events, and at the end the signed head of the log. One that is suspended, too:
+        what is exported then is the last of it. Not in it are the text of programs, which
+        ProgramService.GetProgram has, and who the users are, which the log does not say either.
+        Returns: NOT_FOUND if there is no such organization; OUT_OF_RANGE / TOKEN_TOO_OLD if start_time
+        lies where the log has been compacted away, or if it is meanwhile (begin again); UNAVAILABLE when
+        the server goes away (begin again).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInstanceSecurityEvents(self, request, context):
+        """Lists security events, newest first: those that belong to no organization, such as unknown keys
+        and logins to organizations that do not exist, or those of one.
+        Returns: NOT_FOUND if there is no such organization.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateBackup(self, request, context):
         """Writes a copy of the whole database, as of one moment, into a new file on the server's machine.
         Writers are not held up. The root key is not in it: keep it elsewhere, and both together bring
@@ -185,6 +217,16 @@ def add_InstanceServiceServicer_to_server(servicer, server):
                     servicer.UpdateOrganization,
                     request_deserializer=smoothcore_dot_v1_dot_instance__service__pb2.UpdateOrganizationRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_organization__pb2.Organization.SerializeToString,
+            ),
+            'ExportOrganization': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportOrganization,
+                    request_deserializer=smoothcore_dot_v1_dot_instance__service__pb2.ExportOrganizationRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_instance__service__pb2.ExportOrganizationResponse.SerializeToString,
+            ),
+            'ListInstanceSecurityEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInstanceSecurityEvents,
+                    request_deserializer=smoothcore_dot_v1_dot_instance__service__pb2.ListInstanceSecurityEventsRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_instance__service__pb2.ListInstanceSecurityEventsResponse.SerializeToString,
             ),
             'CreateBackup': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateBackup,
@@ -342,6 +384,60 @@ class InstanceService:
             '/smoothcore.v1.InstanceService/UpdateOrganization',
             smoothcore_dot_v1_dot_instance__service__pb2.UpdateOrganizationRequest.SerializeToString,
             smoothcore_dot_v1_dot_organization__pb2.Organization.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportOrganization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/smoothcore.v1.InstanceService/ExportOrganization',
+            smoothcore_dot_v1_dot_instance__service__pb2.ExportOrganizationRequest.SerializeToString,
+            smoothcore_dot_v1_dot_instance__service__pb2.ExportOrganizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInstanceSecurityEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.InstanceService/ListInstanceSecurityEvents',
+            smoothcore_dot_v1_dot_instance__service__pb2.ListInstanceSecurityEventsRequest.SerializeToString,
+            smoothcore_dot_v1_dot_instance__service__pb2.ListInstanceSecurityEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

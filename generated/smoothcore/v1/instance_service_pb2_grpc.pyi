@@ -62,6 +62,20 @@ class InstanceServiceStub:
     Returns: NOT_FOUND if there is none of that name; ABORTED if the etag is not the current one
     (read it again).
     """
+    ExportOrganization: _grpc.UnaryStreamMultiCallable[_instance_service_pb2.ExportOrganizationRequest, _instance_service_pb2.ExportOrganizationResponse]
+    """Streams all that is known of an organization: itself, its resources as they are now, its change
+    log, its security events, and at the end the signed head of the log. One that is suspended, too:
+    what is exported then is the last of it. Not in it are the text of programs, which
+    ProgramService.GetProgram has, and who the users are, which the log does not say either.
+    Returns: NOT_FOUND if there is no such organization; OUT_OF_RANGE / TOKEN_TOO_OLD if start_time
+    lies where the log has been compacted away, or if it is meanwhile (begin again); UNAVAILABLE when
+    the server goes away (begin again).
+    """
+    ListInstanceSecurityEvents: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.ListInstanceSecurityEventsRequest, _instance_service_pb2.ListInstanceSecurityEventsResponse]
+    """Lists security events, newest first: those that belong to no organization, such as unknown keys
+    and logins to organizations that do not exist, or those of one.
+    Returns: NOT_FOUND if there is no such organization.
+    """
     CreateBackup: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.CreateBackupRequest, _instance_service_pb2.CreateBackupResponse]
     """Writes a copy of the whole database, as of one moment, into a new file on the server's machine.
     Writers are not held up. The root key is not in it: keep it elsewhere, and both together bring
@@ -110,6 +124,20 @@ class InstanceServiceAsyncStub(InstanceServiceStub):
     """Changes the name, the quotas, or whether it is suspended.
     Returns: NOT_FOUND if there is none of that name; ABORTED if the etag is not the current one
     (read it again).
+    """
+    ExportOrganization: _aio.UnaryStreamMultiCallable[_instance_service_pb2.ExportOrganizationRequest, _instance_service_pb2.ExportOrganizationResponse]  # type: ignore[assignment]
+    """Streams all that is known of an organization: itself, its resources as they are now, its change
+    log, its security events, and at the end the signed head of the log. One that is suspended, too:
+    what is exported then is the last of it. Not in it are the text of programs, which
+    ProgramService.GetProgram has, and who the users are, which the log does not say either.
+    Returns: NOT_FOUND if there is no such organization; OUT_OF_RANGE / TOKEN_TOO_OLD if start_time
+    lies where the log has been compacted away, or if it is meanwhile (begin again); UNAVAILABLE when
+    the server goes away (begin again).
+    """
+    ListInstanceSecurityEvents: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.ListInstanceSecurityEventsRequest, _instance_service_pb2.ListInstanceSecurityEventsResponse]  # type: ignore[assignment]
+    """Lists security events, newest first: those that belong to no organization, such as unknown keys
+    and logins to organizations that do not exist, or those of one.
+    Returns: NOT_FOUND if there is no such organization.
     """
     CreateBackup: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.CreateBackupRequest, _instance_service_pb2.CreateBackupResponse]  # type: ignore[assignment]
     """Writes a copy of the whole database, as of one moment, into a new file on the server's machine.
@@ -186,6 +214,32 @@ class InstanceServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes the name, the quotas, or whether it is suspended.
         Returns: NOT_FOUND if there is none of that name; ABORTED if the etag is not the current one
         (read it again).
+        """
+
+    @_abc_1.abstractmethod
+    def ExportOrganization(
+        self,
+        request: _instance_service_pb2.ExportOrganizationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_instance_service_pb2.ExportOrganizationResponse], _abc.AsyncIterator[_instance_service_pb2.ExportOrganizationResponse]]:
+        """Streams all that is known of an organization: itself, its resources as they are now, its change
+        log, its security events, and at the end the signed head of the log. One that is suspended, too:
+        what is exported then is the last of it. Not in it are the text of programs, which
+        ProgramService.GetProgram has, and who the users are, which the log does not say either.
+        Returns: NOT_FOUND if there is no such organization; OUT_OF_RANGE / TOKEN_TOO_OLD if start_time
+        lies where the log has been compacted away, or if it is meanwhile (begin again); UNAVAILABLE when
+        the server goes away (begin again).
+        """
+
+    @_abc_1.abstractmethod
+    def ListInstanceSecurityEvents(
+        self,
+        request: _instance_service_pb2.ListInstanceSecurityEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_instance_service_pb2.ListInstanceSecurityEventsResponse, _abc.Awaitable[_instance_service_pb2.ListInstanceSecurityEventsResponse]]:
+        """Lists security events, newest first: those that belong to no organization, such as unknown keys
+        and logins to organizations that do not exist, or those of one.
+        Returns: NOT_FOUND if there is no such organization.
         """
 
     @_abc_1.abstractmethod

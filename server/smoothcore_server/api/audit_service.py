@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from smoothcore.v1 import audit_service_pb2
 from smoothcore.v1.audit_service_pb2_grpc import AuditServiceServicer
 from smoothcore_server.api.audit_export import AuditExport
 from smoothcore_server.api.messages import audit as message
-from smoothcore_server.api.messages import security_event
-from smoothcore_server.api.messages.values import moment_from
-from smoothcore_server.api.paging import PageTokens, page_size
+from smoothcore_server.api.paging import PageTokens
+from smoothcore_server.api.security_event_pages import read_event_page
 from smoothcore_server.api.service import Service
 from smoothcore_server.api.work_time import seconds_to_work
 from smoothcore_server.app.audit import Auditor, refuse_bound
+from smoothcore_server.app.authenticating import principal_now
 from smoothcore_server.app.call import caller
-from smoothcore_server.domain.errors import invalid_field
-from smoothcore_server.domain.security_event import SecurityEventKind
+from smoothcore_server.app.visibility import View, check_view, readable_types, view_for
+from smoothcore_server.domain.granting import denied
+from smoothcore_server.domain.principal import Principal
 from smoothcore_server.feed.tokens import ResumeTokens
-from smoothcore_server.store import security_event_table
 from smoothcore_server.store.store import Store
+from smoothcore_server.store.transaction import Reader
+
+PERMISSION = "audit.read"
 
 
 class AuditApi(Service, AuditServiceServicer):
@@ -58,42 +60,36 @@ class AuditApi(Service, AuditServiceServicer):
         self, request: audit_service_pb2.ListSecurityEventsRequest, context: Any
     ) -> audit_service_pb2.ListSecurityEventsResponse:
         refuse_bound(caller())
-        organization, size = caller().organization, page_size(request.page_size)
-        token = self.page_tokens.read(request)
-        kinds = _kinds(request)
-        start = moment_from(request.start_time) if request.HasField("start_time") else None
-        end = moment_from(request.end_time) if request.HasField("end_time") else None
-        found = await self.store.run_read(
-            lambda connection: security_event_table.page(
-                connection,
-                organization,
-                kinds=kinds,
-                actor=request.actor,
-                start=start,
-                end=end,
-                behind=token[0] if token else "",
-                limit=size + 1,
-            )
+        return await read_event_page(
+            self.store,
+            self.page_tokens,
+            caller().organization,
+            request,
+            audit_service_pb2.ListSecurityEventsResponse,
         )
-        response = audit_service_pb2.ListSecurityEventsResponse(
-            security_events=[security_event.to_message(event) for event in found[:size]]
-        )
-        if len(found) > size:
-            response.next_page_token = self.page_tokens.make(request, [found[size - 1].id])
-        return response
 
     async def ExportAudit(  # type: ignore[override]
         self, request: audit_service_pb2.ExportAuditRequest, context: Any
     ) -> None:
         refuse_bound(caller())
-        await AuditExport(self.store, self._auditor, caller(), request, context.write).run()
+        who = caller()
+        # Who may read no type gets the events and the head.
+        view = view_for(who, (), "") if readable_types(who) else None
+        export = AuditExport(
+            self.store,
+            who.organization,
+            view,
+            request,
+            context.write,
+            lambda reader: _refuse_lost(reader, who, view),
+        )
+        await export.run(await self._auditor.head(who.organization))
 
 
-def _kinds(request: audit_service_pb2.ListSecurityEventsRequest) -> Sequence[SecurityEventKind]:
-    kinds = []
-    for index, value in enumerate(request.kinds):
-        kind = security_event.KIND.member(value)
-        if kind is None:
-            raise invalid_field(f"kinds[{index}]", "is no kind of security event")
-        kinds.append(kind)
-    return kinds
+def _refuse_lost(reader: Reader, who: Principal, view: View | None) -> None:
+    """Who takes their time to read must not outlive their rights."""
+    now = principal_now(reader, who)
+    if not now.may(PERMISSION):
+        raise denied(f"you have lost the permission {PERMISSION} meanwhile", PERMISSION)
+    if view is not None:
+        check_view(view, now)

@@ -16,9 +16,12 @@ from smoothcore_server.api.masks import mask_paths
 from smoothcore_server.api.messages import names
 from smoothcore_server.api.messages import organization as message
 from smoothcore_server.api.messages.values import duration, timestamp
+from smoothcore_server.api.organization_export import OrganizationExport
 from smoothcore_server.api.paging import MAX_SIZE, PageTokens, page_size
+from smoothcore_server.api.security_event_pages import read_event_page
 from smoothcore_server.api.work_time import seconds_to_work
 from smoothcore_server.app import organizations
+from smoothcore_server.app.audit import Auditor
 from smoothcore_server.app.backups import create_backup
 from smoothcore_server.app.call import current_call
 from smoothcore_server.app.compaction import Bound, Compactor
@@ -47,9 +50,12 @@ class InstanceApi(InstanceServiceServicer):
     itself is no resource of its change log. Keys that are made for it are.
     """
 
-    def __init__(self, store: Store, keys: Keys, running: Running, make_key: MakeKey) -> None:
+    def __init__(
+        self, store: Store, keys: Keys, auditor: Auditor, running: Running, make_key: MakeKey
+    ) -> None:
         """``make_key`` makes an API key that may do everything in an organization."""
         self._store = store
+        self._auditor = auditor
         self._running = running
         self._make_key = make_key
         self._page_tokens = PageTokens(keys.page_token)
@@ -121,6 +127,35 @@ class InstanceApi(InstanceServiceServicer):
             self._store, organization, fields, wanted, request.organization.etag
         )
         return await self._message(changed)
+
+    async def ExportOrganization(  # type: ignore[override]
+        self, request: instance_service_pb2.ExportOrganizationRequest, context: Any
+    ) -> None:
+        organization = names.last_id(request.name)
+        _label(organization)
+        found = await self._store.run_read(
+            lambda connection: _message(connection, table.get(connection, organization))
+        )
+        await context.write(instance_service_pb2.ExportOrganizationResponse(organization=found))
+        export = OrganizationExport(
+            self._store, self._auditor, organization, request, context.write
+        )
+        await export.run()
+
+    async def ListInstanceSecurityEvents(
+        self, request: instance_service_pb2.ListInstanceSecurityEventsRequest, context: Any
+    ) -> instance_service_pb2.ListInstanceSecurityEventsResponse:
+        organization = names.last_id(request.parent) if request.parent else ""
+        if organization:
+            _label(organization)
+            await self._store.run_read(lambda connection: table.get(connection, organization))
+        return await read_event_page(
+            self._store,
+            self._page_tokens,
+            organization,
+            request,
+            instance_service_pb2.ListInstanceSecurityEventsResponse,
+        )
 
     async def CreateBackup(
         self, request: instance_service_pb2.CreateBackupRequest, context: Any

@@ -153,6 +153,7 @@ class Database:
         return InstanceApi(
             self.store,
             self.keys,
+            await self.auditor(),
             Running(schema, start_time),
             lambda organization: self.create_key(organization, _admin_key()),
         )

@@ -187,6 +187,7 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.User.roles": Rule(reference="smoothcore.v1/Role"),
     "smoothcore.v1.WatchChangesRequest.types": Rule(max_items=100),
     "smoothcore.v1.ListSecurityEventsRequest.kinds": Rule(max_items=100),
+    "smoothcore.v1.ListInstanceSecurityEventsRequest.kinds": Rule(max_items=100),
     "smoothcore.v1.ListChangesRequest.types": Rule(max_items=100),
 }
 

@@ -143,7 +143,7 @@ def _organization_in(message: Any) -> str:
     """The organization that a request of the operator names; empty where it names none."""
     fields = message.DESCRIPTOR.fields_by_name
     named = message.organization if "organization" in fields else message
-    name = str(getattr(named, "name", ""))
+    name = str(getattr(named, "name", "") or getattr(message, "parent", ""))
     return name.removeprefix("organizations/") if name.startswith("organizations/") else ""
 
 
