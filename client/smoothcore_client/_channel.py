@@ -94,7 +94,11 @@ def is_loopback(target: str) -> bool:
     """Whether a gRPC target stays on this computer."""
     if target.startswith(("unix:", "unix-abstract:")):
         return True
-    endpoint = re.sub(r"^(dns|ipv4|ipv6|passthrough):(//[^/]*/)?", "", target)
+    endpoints = re.sub(r"^(dns|ipv4|ipv6|passthrough):(//[^/]*/)?", "", target)
+    return all(map(_is_loopback_endpoint, endpoints.split(",")))
+
+
+def _is_loopback_endpoint(endpoint: str) -> bool:
     bracketed = re.match(r"^\[([^\]]+)\]", endpoint)
     host = bracketed.group(1) if bracketed else endpoint.partition(":")[0]
     if bracketed is None and endpoint.count(":") > 1:

@@ -181,11 +181,12 @@ class Watch(AsyncIterator[WatchEvent]):
     async def _recover(self, error: SmoothCoreError) -> None:
         """Raises the error unless there is a way to go on; waits until it may be gone."""
         if isinstance(error, TokenTooOld | TokenForeign) and self._relist:
-            # There is no way on from here: begin anew, and say so.
+            # There is no way on from here: begin anew, and say so. The server is there, so at once,
+            # unless it was asked for that already.
+            was_beginning = self._beginning
             self._beginning, self._cause = True, error
-            if self._attempt:
+            if was_beginning:
                 await self._pause(error)
-            self._attempt += 1
         elif _is_transient(error) or self._has_new_credential(error):
             await self._pause(error)
         else:

@@ -68,6 +68,8 @@ async def test_a_key_is_never_sent_in_plaintext_to_another_computer() -> None:
         ("ipv4:127.0.0.1:50051", True),
         ("ipv6:[::1]:50051", True),
         ("unix:/run/smooth.sock", True),
+        ("ipv4:127.0.0.1:50051,127.0.0.1:50052", True),
+        ("ipv4:127.0.0.1:50051,10.0.0.4:50051", False),
         ("10.0.0.4:50051", False),
         ("[fe80::1]:50051", False),
         ("hub:50051", False),

@@ -267,6 +267,24 @@ async def test_where_there_is_no_way_on_it_begins_anew_and_says_so(
     assert asked == [("900", False), ("", True)]
 
 
+async def test_however_long_the_server_was_away_it_begins_anew_at_once(fake: FakeServer) -> None:
+    """Only where the server refuses that too the watch takes its time."""
+    away = rich_status(grpc.StatusCode.UNAVAILABLE, "away", error_info("DRAINING"))
+    too_old = rich_status(grpc.StatusCode.OUT_OF_RANGE, "old", error_info("TOKEN_TOO_OLD"))
+    fake.changes.log = change_sets(3)
+    fake.changes.statuses += [away, away, too_old, too_old]
+    waited: list[str | None] = []
+    async with (
+        asyncio.timeout(20),
+        AsyncClient(fake.address, reconnect=QUICK) as client,
+        client.watch(
+            resume_token="1", on_disconnect=lambda error, _: waited.append(error.reason)
+        ) as watch,
+    ):
+        assert (await anext(watch)).kind is WatchEventKind.SNAPSHOT_BEGIN
+    assert waited == ["DRAINING", "DRAINING", "TOKEN_TOO_OLD"]
+
+
 async def test_a_history_that_begins_anew_is_followed_from_its_lower_revisions(
     fake: FakeServer,
 ) -> None:
