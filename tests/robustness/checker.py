@@ -11,7 +11,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.robustness.history import Compacted, History, Kept, Logged, Unreached, Verified, Write
+from tests.robustness.history import (
+    NOW,
+    Compacted,
+    History,
+    Kept,
+    Logged,
+    Unreached,
+    Verified,
+    Write,
+)
 from tests.robustness.streams import Stream, streams_of
 
 EVERYTHING = "all"
@@ -182,7 +191,11 @@ def snapshots(facts: Facts) -> Iterator[str]:
         key=lambda stream: stream.watch,
     ):
         items: list[tuple[str, str]] = []
+        revision = NOW
         for stream in streams:
+            if stream.snapshot not in (NOW, revision):
+                # Its token was too old: another snapshot has begun.
+                items, revision = [], stream.snapshot
             items += stream.items
             if not stream.has_snapshot:
                 continue

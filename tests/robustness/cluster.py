@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import grpc
 from sqlalchemy.engine import make_url
 
 from smoothcore_server.store.failpoints import WRITE_PLACES
 from tests.robustness.history import Fault, History, now
+from tests.robustness.starts import head_place
 from tests.support.proxy import Proxy, serving
 from tests.support.smooth import Caller, ServerProcess
 
@@ -71,10 +73,18 @@ class Member:
             except RuntimeError:
                 await asyncio.sleep(0.3)
                 continue
+            await self._find_edge(process)
             self.process = process
             self.proxy.upstream = int(process.address.rpartition(":")[2])
             self.runs.set()
             return process
+
+    async def _find_edge(self, process: ServerProcess) -> None:
+        """Where its ring begins: at the head, which it has just read."""
+        caller = Caller(process.address, process.admin_key or self._cluster.key)
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            self._cluster.edges[self.proxy.address] = (await head_place(caller)).revision
+        await caller.close()
 
     async def keep(self) -> None:
         """Start it again and again, each time to die at another place."""
@@ -135,6 +145,8 @@ class Cluster:
         self.faults: Counter[str] = Counter()
         self.members: list[Member] = []
         self.key = ""
+        self.edges: dict[str, int] = {}
+        """By the address of a member: behind which revision its ring begins."""
         self._callers: dict[tuple[str, int], Caller] = {}
 
     @property

@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.feed.postgres_process import PostgresProcess
 from tests.feed.writing import create_machine
 from tests.robustness.checker import Violation, check
+from tests.robustness.client_watchers import ClientWatcher
 from tests.robustness.cluster import PRODUCT, Cluster, running
 from tests.robustness.faults import Faults
 from tests.robustness.history import History, Received, Unreached, Write, now
@@ -21,11 +22,13 @@ from tests.robustness.operations import MACHINES, MILL_TOOLS
 from tests.robustness.starts import STARTS, Bookmarks, head_place
 from tests.robustness.truth import Truth, head_of
 from tests.robustness.views import VIEWS
-from tests.robustness.watchers import Watcher
+from tests.robustness.watchers import Follower, Watcher
 from tests.robustness.writers import Writer
 from tests.support.furnished import furnish
 
 WRITERS = 16
+CLIENT_SHARE = 3
+"""Each so many-th watch is one of the client library."""
 SERVERS = {"sqlite": 1, "postgresql": 2}
 
 
@@ -82,7 +85,7 @@ class _Crowd:
     """All clients of a run."""
 
     writers: list[Writer]
-    watchers: list[Watcher] = field(default_factory=list)
+    watchers: list[Follower] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
@@ -129,7 +132,7 @@ async def _play(plan: Plan, cluster: Cluster, postgres: PostgresProcess | None) 
     await furnish(admin, MILL_TOOLS)
     for number in range(MACHINES):
         await create_machine(admin, f"m{number}")
-    bookmarks = Bookmarks(random.Random(f"bookmarks {plan.name}"), first)
+    bookmarks = Bookmarks(random.Random(f"bookmarks {plan.name}"), first, cluster.edges)
     truth = Truth(cluster)
     await truth.begin()
     crowd = _Crowd(
@@ -183,7 +186,8 @@ async def _join(
     pairs = [(view, start) for view in VIEWS for start in STARTS]
     random.Random(f"joining {plan.name}").shuffle(pairs)
     for number, (view, start) in enumerate(pairs):
-        watcher = Watcher(number, view, start, cluster, cluster.history, bookmarks, plan.name)
+        kind = ClientWatcher if number % CLIENT_SHARE == 0 else Watcher
+        watcher = kind(number, view, start, cluster, cluster.history, bookmarks, plan.name)
         crowd.watchers.append(watcher)
         crowd.tasks.append(asyncio.create_task(watcher.run()))
         if not ending.is_set():

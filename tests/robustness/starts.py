@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from smoothcore.v1 import change_service_pb2
@@ -29,6 +29,8 @@ class Bookmarks:
     chance: random.Random
     first: Place
     """A List's token from before the run."""
+    edges: Mapping[str, int]
+    """By the address of a server: behind which revision its ring begins."""
     by_view: dict[str, list[Place]] = field(default_factory=dict)
 
     def add(self, view: View, place: Place) -> None:
@@ -54,6 +56,13 @@ async def in_the_past(caller: Caller, view: View, bookmarks: Bookmarks) -> Place
     return bookmarks.chance.choice(bookmarks.by_view.get(view.name) or [bookmarks.first])
 
 
+async def at_the_edge(caller: Caller, view: View, bookmarks: Bookmarks) -> Place:
+    """From the last token that the ring of a server reaches back to, or from the one before it."""
+    edge = bookmarks.edges[caller.address] - bookmarks.chance.choice((0, 1))
+    before = (place for place in bookmarks.by_view.get(view.name, ()) if place.revision <= edge)
+    return max(before, key=lambda place: place.revision, default=bookmarks.first)
+
+
 async def at_the_beginning(caller: Caller, view: View, bookmarks: Bookmarks) -> Place:
     """From before the run."""
     return bookmarks.first
@@ -64,10 +73,13 @@ async def with_a_snapshot(caller: Caller, view: View, bookmarks: Bookmarks) -> P
     return Place(NOW, snapshot=True)
 
 
+EDGE = "edge"
+"""Where the watches that start there begin anew whenever they have lost their server."""
 STARTS: dict[str, Start] = {
     "now": at_now,
     "list": behind_a_list,
     "past": in_the_past,
+    EDGE: at_the_edge,
     "beginning": at_the_beginning,
     "snapshot": with_a_snapshot,
 }

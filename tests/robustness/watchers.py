@@ -13,10 +13,11 @@ from tests.robustness.checker import TOO_OLD
 from tests.robustness.cluster import Cluster
 from tests.robustness.digests import changes_of, item_of
 from tests.robustness.history import NOW, Ended, History, Opened, Received, now
-from tests.robustness.starts import STARTS, Bookmarks, Place
+from tests.robustness.starts import EDGE, STARTS, Bookmarks, Place
 from tests.robustness.statuses import code_of
 from tests.robustness.streams import Stream
 from tests.robustness.views import View
+from tests.support.smooth import Caller
 
 SILENCE_S = 4.0
 """Progress is due much earlier: a stream that is silent for so long is given up."""
@@ -25,8 +26,8 @@ Response = change_service_pb2.WatchChangesResponse
 _streams = itertools.count(1)
 
 
-class Watcher:
-    """A client that watches."""
+class Follower:
+    """Whoever follows the log for a view."""
 
     def __init__(
         self,
@@ -55,6 +56,44 @@ class Watcher:
 
     async def run(self) -> None:
         """Watch until cancelled."""
+        raise NotImplementedError
+
+    async def until(self, revision: int) -> None:
+        """Wait until all up to a revision has come."""
+        while self.reached < revision:
+            self.moved.clear()
+            await self.moved.wait()
+
+    async def _placed(self, caller: Caller) -> tuple[Place, str]:
+        """Where to go on, and the name of that start point."""
+        if self._place is not None:
+            return self._place, "resumed"
+        self._place = await STARTS[self._start](caller, self.view, self._bookmarks)
+        return self._place, self._start
+
+    def _opened(self, start: str, behind: int) -> Stream:
+        stream = Stream(next(_streams), self.number, self.view.name, behind)
+        self._history.add(
+            Opened(stream.number, self.number, stream.view, start, stream.behind, now())
+        )
+        return stream
+
+    def _ended(self, stream: Stream, code: str) -> None:
+        self._history.add(Ended(stream.number, code, now()))
+
+    def _received(self, stream: Stream, received: Received) -> None:
+        self._history.add(received)
+        stream.feed(received)
+        if stream.end >= 0:
+            self.reached = stream.end
+            self.moved.set()
+
+
+class Watcher(Follower):
+    """A client that reads a stream as it comes, and opens the next one itself."""
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
         while True:
             try:
                 await self._one_stream()
@@ -64,19 +103,13 @@ class Watcher:
 
     async def _one_stream(self) -> None:
         caller = self._cluster.caller(f"watcher {self.number}", self._server)
-        start = "resumed"
-        if self._place is None:
-            start = self._start
-            self._place = await STARTS[start](caller, self.view, self._bookmarks)
-        stream = Stream(next(_streams), self.number, self.view.name, self._place.revision)
-        self._history.add(
-            Opened(stream.number, self.number, stream.view, start, stream.behind, now())
-        )
+        place, start = await self._placed(caller)
+        stream = self._opened(start, place.revision)
         request = change_service_pb2.WatchChangesRequest(
             types=self.view.types,
             parent=self.view.parent,
-            resume_token=self._place.token,
-            snapshot_first=self._place.snapshot,
+            resume_token=place.token,
+            snapshot_first=place.snapshot,
         )
         call = caller.changes.WatchChanges(request)
         code = ""
@@ -85,10 +118,12 @@ class Watcher:
         except grpc.aio.AioRpcError as error:
             code = code_of(error)
             if code == TOO_OLD:
-                self._start, self._place = "snapshot", None
+                self._place = Place(NOW, snapshot=True)
+            elif self._start == EDGE:
+                self._place = None
         finally:
             call.cancel()
-            self._history.add(Ended(stream.number, code, now()))
+            self._ended(stream, code)
         self._server += self._chance.choice((0, 1))
         await asyncio.sleep(self._chance.uniform(0.01, 0.2))
         await self._cluster.patience(self._server)
@@ -122,20 +157,8 @@ class Watcher:
             snapshot_end=kind == "snapshot_end",
             at=now(),
         )
-        self._history.add(received)
-        stream.feed(received)
-        if stream.end < 0:
-            # Within a snapshot: the token says what is still to come of it.
-            self._place = Place(NOW, message.resume_token)
-            return
+        self._received(stream, received)
+        # Within a snapshot the end is NOW: the token says what is still to come of it.
         self._place = Place(stream.end, message.resume_token)
-        self.reached = stream.end
-        self.moved.set()
-        if self._chance.random() < 0.1:
+        if stream.end >= 0:
             self._bookmarks.add(self.view, self._place)
-
-    async def until(self, revision: int) -> None:
-        """Wait until all up to a revision has come."""
-        while self.reached < revision:
-            self.moved.clear()
-            await self.moved.wait()
