@@ -10,14 +10,16 @@ from typing import Annotated
 
 import typer
 
+from smoothcore.v1 import api_key_pb2, identity_service_pb2
 from smoothcore_server import certificate_commands, operator_commands, user_commands
+from smoothcore_server.api.messages import api_key
 from smoothcore_server.bootstrap import DEFAULT_ORGANIZATION, Application, Database, FirstStart
 from smoothcore_server.cli_common import Config, DataDir, refuse_absent, run, with_database
 from smoothcore_server.config import PREFIX, ConfigError, Settings, load_settings
 from smoothcore_server.dev_certificates import DevCertificatesError
 from smoothcore_server.domain.errors import SmoothCoreError
-from smoothcore_server.domain.principal import EVERYTHING, ApiKey
-from smoothcore_server.operator_calls import OperatorError
+from smoothcore_server.domain.principal import EVERYTHING
+from smoothcore_server.operator_calls import OperatorError, refuse_invalid
 from smoothcore_server.store.envelope import SealedSecretError
 from smoothcore_server.store.root_key import RootKeyError
 from smoothcore_server.store.sqlite_backup import BackupError
@@ -183,6 +185,13 @@ def create_key(
         list[str] | None, typer.Option(help="A machine it is bound to; may be repeated.")
     ] = None,
     client: Annotated[str, typer.Option(help="Client name, recorded with its changes.")] = "",
+    certificate_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DNS:NAME|URI:URI",
+            help="Name in a client's certificate that stands for the key; may be repeated.",
+        ),
+    ] = None,
     organization: Annotated[str, typer.Option(help="Organization.")] = DEFAULT_ORGANIZATION,
     config: Config = None,
     data_dir: DataDir = None,
@@ -190,14 +199,16 @@ def create_key(
     """Make an API key and print it, once."""
     settings = load_settings(config, data_dir=data_dir)
     refuse_absent(settings)
-    key = ApiKey(
-        id="",
+    wanted = api_key_pb2.ApiKey(
         display_name=name,
-        permissions=frozenset(permission or ([] if role else [EVERYTHING])),
-        roles=frozenset(role or []),
-        machines=frozenset(machine or []),
+        permissions=permission or ([] if role else [EVERYTHING]),
+        roles=[f"roles/{each}" for each in role or []],
+        machines=[f"machines/{each}" for each in machine or []],
         client=client,
+        certificate_names=certificate_name or [],
     )
+    refuse_invalid(identity_service_pb2.CreateApiKeyRequest(api_key=wanted))
+    key = api_key.from_message(wanted)
 
     async def work(database: Database) -> str:
         await database.prepare()

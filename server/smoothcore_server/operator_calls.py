@@ -60,8 +60,7 @@ class Operator:
             raise OperatorError(error.details() or error.code().name) from None
 
     async def _here(self, method: str, request: Message, context: _Unhurried) -> Any:
-        descriptor: Any = request.DESCRIPTOR
-        raise_for(Validator().compile(descriptor)(request))
+        refuse_invalid(request)
         current_call.set(Call(f"/{SERVICE}/{method}", "", principal=OPERATOR))
         return await getattr(self._target, method)(request, context)
 
@@ -95,6 +94,12 @@ async def open_operator(settings: Settings) -> AsyncIterator[Operator]:
         yield Operator(await database.operator_api(), database)
     finally:
         await database.close()
+
+
+def refuse_invalid(request: Message) -> None:
+    """Raise InvalidArgumentError for a request that breaks a rule, as the server does."""
+    descriptor: Any = request.DESCRIPTOR
+    raise_for(Validator().compile(descriptor)(request))
 
 
 def is_served(path: Path) -> bool:

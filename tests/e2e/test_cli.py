@@ -355,6 +355,14 @@ async def test_a_key_may_do_what_it_was_made_for_until_it_is_revoked(shop: Shop)
     assert (await shop.run("machines", "list", SMOOTH_API_KEY=secret)).code == 2
 
 
+async def test_the_list_of_keys_says_which_certificates_stand_for_them(shop: Shop) -> None:
+    name = "DNS:edge-7.plant.example"
+    await shop.done("keys", "create", "edge", "-p", "tools.read", "--certificate-name", name)
+    listed = (await shop.done("keys", "list")).out
+    (row,) = [line for line in listed.splitlines() if "edge" in line]
+    assert name in row
+
+
 async def test_the_secret_of_a_key_goes_into_a_file_of_its_owner(
     shop: Shop, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from smoothcore.v1 import (
     change_service_pb2,
     identity_service_pb2,
 )
+from tests.integration.test_operator import smoothd
 from tests.support.certificates import Authority, Issued, write_served
 from tests.support.operator import set_suspended
 from tests.support.requests import create_key, create_machine, push_file, refusal, refused
@@ -391,3 +392,18 @@ async def test_a_key_has_at_most_ten_names(caller: Caller) -> None:
     assert await caller.identity.CreateApiKey(
         create_key("tools.read", certificate_names=names[:10])
     )
+
+
+async def test_the_operator_makes_a_key_that_a_certificate_stands_for(plant: Plant) -> None:
+    settings = {"data_dir": plant.folder / "data"}
+    make = ("keys", "create", "edge-7", "--permission", "tools.read", "--certificate-name")
+    for wrong in ("edge-7.plant.example", "DNS:*.plant.example", "DNS:Edge"):
+        refused = await asyncio.to_thread(smoothd, settings, *make, wrong)
+        assert (refused.returncode, "certificate_names" in refused.stderr) == (2, True)
+    made = await asyncio.to_thread(smoothd, settings, *make, EDGE_7)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith("sk_")
+    seen = await who(plant.gateway(plant.authority.issue(EDGE_7)))
+    assert (seen.display_name, list(seen.permissions)) == ("edge-7", ["tools.read"])
+    taken = await asyncio.to_thread(smoothd, settings, *make, EDGE_7)
+    assert (taken.returncode, "stands for" in taken.stderr) == (2, True)

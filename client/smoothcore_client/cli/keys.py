@@ -127,7 +127,7 @@ def list_keys(ctx: typer.Context) -> None:
                 session.out.object(key)
             return
         session.out.table(
-            ("KEY", "NAME", "MAY", "MACHINES", "CLIENT", "STATE"),
+            ("KEY", "NAME", "MAY", "MACHINES", "CLIENT", "CERTIFICATES", "STATE"),
             (key_row(key) for key in keys),
             "no keys",
         )
@@ -163,6 +163,7 @@ def key_row(key: ApiKey) -> tuple[Cell, ...]:
         " ".join([*map(last_id, key.roles), *key.permissions]),
         " ".join(last_id(machine) for machine in key.machines) or "all",
         key.client,
+        " ".join(key.certificate_names),
         _state(key),
     )
 
