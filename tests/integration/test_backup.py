@@ -29,11 +29,13 @@ from tests.support.smooth import Caller, SmoothServer, start_server
 Code = grpc.StatusCode
 
 
-def smoothd(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def smoothd(
+    data_dir: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """A command of `smoothd`."""
     return subprocess.run(
         [sys.executable, "-m", "smoothcore_server", *arguments, "--data-dir", str(data_dir)],
-        env={**os.environ, "SMOOTHD_METRICS_LISTEN": ""},
+        env={**os.environ, "SMOOTHD_METRICS_LISTEN": "", **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -41,8 +43,10 @@ def smoothd(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
-async def command(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(smoothd, data_dir, *arguments)
+async def command(
+    data_dir: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(smoothd, data_dir, *arguments, **environment)
 
 
 async def back_up(server: SmoothServer, path: Path) -> instance_service_pb2.CreateBackupResponse:
@@ -152,23 +156,25 @@ async def test_after_a_restore_old_tokens_and_heads_are_foreign(tmp_path: Path) 
     assert len(list(data_dir.glob("smooth.db.before-restore-*"))) == 1
     again = await start_server(data_dir)
     try:
-        caller = again.caller(server.admin_key)
-        names = [
-            tool.name
-            for tool in (await caller.tools.ListTools(tool_service_pb2.ListToolsRequest())).tools
-        ]
-        assert names == ["tools/before"]
-        request = change_service_pb2.WatchChangesRequest(resume_token=common)
-        call = caller.changes.WatchChanges(request)
-        await refused(call, Code.FAILED_PRECONDITION, "TOKEN_FOREIGN", "list again")
-        old = audit_service_pb2.VerifyAuditChainRequest(head=kept.head)
-        call = caller.audit.VerifyAuditChain(old)
-        await refused(call, Code.FAILED_PRECONDITION, "HEAD_FOREIGN")
-        new = audit_service_pb2.VerifyAuditChainRequest()
-        (found,) = await finish(caller.audit.VerifyAuditChain(new))
-        assert (found.verified_revision, found.HasField("finding")) == (await head(caller), False)
+        await check_restored(again.caller(server.admin_key), common, kept.head)
     finally:
         await again.stop()
+
+
+async def check_restored(caller: Caller, common: str, kept: audit_service_pb2.AuditHead) -> None:
+    """All is as it was at the backup, and a history of its own: a resume token and a head of before
+    are foreign, although both are of a part that the two have in common."""
+    tools = (await caller.tools.ListTools(tool_service_pb2.ListToolsRequest())).tools
+    assert [tool.name for tool in tools] == ["tools/before"]
+    request = change_service_pb2.WatchChangesRequest(resume_token=common)
+    call = caller.changes.WatchChanges(request)
+    await refused(call, Code.FAILED_PRECONDITION, "TOKEN_FOREIGN", "list again")
+    old = audit_service_pb2.VerifyAuditChainRequest(head=kept)
+    await refused(caller.audit.VerifyAuditChain(old), Code.FAILED_PRECONDITION, "HEAD_FOREIGN")
+    new = audit_service_pb2.VerifyAuditChainRequest()
+    (found,) = await finish(caller.audit.VerifyAuditChain(new))
+    assert (found.verified_revision, found.HasField("finding")) == (await head(caller), False)
+    assert (await caller.tools.CreateTool(create_tool("after"))).revision == await head(caller)
 
 
 async def test_a_restore_is_refused_while_the_server_runs_or_has_the_database_open(

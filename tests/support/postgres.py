@@ -85,6 +85,16 @@ class PostgresServer:
         self.sql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return self.url(name)
 
+    def dump(self, url: str) -> bytes:
+        """What pg_dump makes of a database."""
+        command = [self._bin / "pg_dump", "--format=custom", f"--dbname={url}"]
+        return subprocess.run(command, check=True, capture_output=True, **self._run_as).stdout
+
+    def restore(self, dump: bytes, url: str) -> None:
+        """Have pg_restore put a dump into a database."""
+        command = [self._bin / "pg_restore", "--exit-on-error", f"--dbname={url}"]
+        subprocess.run(command, check=True, capture_output=True, input=dump, **self._run_as)
+
     def sql(self, statement: str) -> None:
         """Run one statement as the superuser."""
         import asyncio

@@ -11,6 +11,7 @@ import threading
 from concurrent.futures import Future
 from typing import TypeVar
 
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -26,6 +27,8 @@ from smoothcore_server.store.engine import (
 
 T = TypeVar("T")
 
+APPLICATION = "smooth-core"
+"""What our sessions are called."""
 GRACE_S = 5.0
 """The server ends a statement in time by itself; one that is so much later does not answer."""
 
@@ -61,7 +64,7 @@ class PostgresEngine(Engine):
                 "timeout": connect_timeout_s,
                 "command_timeout": statement_timeout_s + GRACE_S,
                 "server_settings": {
-                    "application_name": "smooth-core",
+                    "application_name": APPLICATION,
                     "statement_timeout": milliseconds,
                     "lock_timeout": milliseconds,
                     "idle_in_transaction_session_timeout": milliseconds,
@@ -102,6 +105,15 @@ class PostgresEngine(Engine):
         running = [task for task in asyncio.all_tasks() if task is not me]
         await asyncio.gather(*running, return_exceptions=True)
         await self._engine.dispose()
+
+
+def count_others(connection: Connection) -> int:
+    """How many sessions of ours besides this one have the database open."""
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name = :name AND pid <> pg_backend_pid()"
+    )
+    return int(connection.execute(query, {"name": APPLICATION}).scalar_one())
 
 
 async def _run(engine: AsyncEngine, body: Body[T]) -> T:
