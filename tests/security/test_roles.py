@@ -119,14 +119,15 @@ async def test_a_credential_that_is_none_is_refused_by_every_call(
     await refused_alike(shop, caller, "CREDENTIAL_INVALID")
 
 
-@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("credential", ENDED)
 async def test_a_credential_that_has_ended_is_refused_by_every_call(
-    shop: Shop, credential: Credential, role: str
+    shop: Shop, credential: Credential
 ) -> None:
-    caller = shop.server.caller(await credential(shop, role))
+    """Of every role."""
+    callers = [shop.server.caller(await credential(shop, role)) for role in ROLES]
     await asyncio.sleep(KNOWN_FOR_S)
-    await refused_alike(shop, caller, "CREDENTIAL_INVALID")
+    for caller in callers:
+        await refused_alike(shop, caller, "CREDENTIAL_INVALID")
 
 
 @pytest.mark.parametrize("role", ROLES)

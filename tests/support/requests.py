@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 import grpc
@@ -161,17 +162,19 @@ def services() -> Iterator[ServiceDescriptor]:
             yield from made.DESCRIPTOR.services_by_name.values()
 
 
-def methods() -> dict[str, MethodDescriptor]:
+@cache
+def methods() -> Mapping[str, MethodDescriptor]:
     """All RPCs that callers have, by their short names, e.g. ``ToolService.GetTool``."""
     return {name: method for name, method in all_methods().items() if not is_operators(method)}
 
 
-def operator_methods() -> dict[str, MethodDescriptor]:
+def operator_methods() -> Mapping[str, MethodDescriptor]:
     """The RPCs of the operator's socket."""
     return {name: method for name, method in all_methods().items() if is_operators(method)}
 
 
-def all_methods() -> dict[str, MethodDescriptor]:
+@cache
+def all_methods() -> Mapping[str, MethodDescriptor]:
     """All RPCs of the contract."""
     return {
         f"{service.name}.{method.name}": method
