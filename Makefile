@@ -40,8 +40,9 @@ demo: $(VENV)/.runtime ## Install, then run the main job on an empty temporary d
 serve: $(VENV)/.runtime ## Serve on 127.0.0.1:50051, with data in smooth-data/.
 	$(BIN)/smoothd serve
 
+# In the order of the folders: short files come last, and no long one keeps the rest waiting at the end.
 test: $(VENV)/.dev ## Install what tests need, real PostgreSQL included, and run them all.
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 robustness: $(VENV)/.dev ## Break servers, networks and databases for long under load: seed=, seeds=3, duration=60, engine=both.
 	$(BIN)/python -m tests.robustness $(foreach option,seed seeds duration engine,$(if $($(option)),--$(option) $($(option))))
