@@ -22,6 +22,7 @@ help: ## Show this.
 
 # What serving needs. The lock pins every version with its hash.
 $(VENV)/.runtime: requirements.lock
+	@echo "Installing into $(VENV), which takes about a minute the first time."
 	@test -d $(VENV) || $(PY) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -30,7 +30,7 @@ def table_format(path: str | PathLike[str]) -> ToolTableFormat.ValueType:
     if found is None:
         raise ValueError(
             f"{fspath(path)}: cannot tell the format from the extension; "
-            "state it: linuxcnc-tbl or csv"
+            "state it (--format): linuxcnc-tbl or csv"
         )
     return found
 

@@ -490,7 +490,7 @@ async def test_what_was_refused_is_told_and_exported(shop: Shop, server: Any) ->
     await server.application.security_events.flush()
     told = await shop.done("audit", "events", "--kind", "permission-refused")
     assert "MachineService.ListMachines" in told.out
-    assert key["apiKey"]["name"] in told.out
+    assert f"weak ({key['apiKey']['name']})" in told.out
     lines = (await shop.done("audit", "export")).objects()
     revisions = [int(line["revision"]) for line in lines if "changes" in line]
     assert revisions == list(range(1, len(revisions) + 1))
@@ -557,6 +557,7 @@ async def test_a_tool_set_is_made_of_what_is_bound_and_verified_and_run(
     assert [line.split()[0] for line in made.out.splitlines()[-3:]] == ["T1", "T2", "T3"]
     verified = await shop.done("verify", "--set", "job-7", "--machine", "mill-1")
     assert verified.out.startswith("READY  3 tools agree with the tool set")
+    assert "agrees with the tool set (tools/tool-1-4-flat-endmill" in verified.out
     bare = tmp_path / "bare.nc"
     bare.write_text(BARE)
     assert (await shop.run("verify", bare, "--machine", "mill-1")).code == 1
@@ -607,6 +608,29 @@ async def _drawer_changes(shop: Shop, members: Path) -> None:
     assert (len(filled[0]["members"]), filled[0]["kind"]) == (3, "TOOL_SET_KIND_JOB")
     for wrong in ((), (members, "--from-machine", "mill-1"), ("--from-machine", "mill-9")):
         assert (await shop.run(*update, *wrong)).code == 2
+
+
+async def test_an_error_says_what_to_do_next(shop: Shop, tmp_path: Path) -> None:
+    await shop.with_machine()
+    nothing = await shop.done("adopt", "mill-1", "--yes")
+    assert "next: smooth table push mill-1 FILE" in nothing.err
+    await shop.done("table", "push", "mill-1", shop.table)
+    await shop.done("adopt", "mill-1", "--yes")
+    (bound, *_) = (await shop.done("bindings", "mill-1", "--json")).objects()
+    key = tmp_path / "gateway.key"
+    await shop.done("keys", "create", "gw", "--role", "gateway", "--secret-file", key)
+    for arguments, hint in (
+        (("users", "create", "bob@example.com", "--role", "boss"), "smooth roles list"),
+        (("bind", "mill-1", "T2", bound["tool"], "--replace"), "smooth move TOOL MACHINE T"),
+        (("table", "push", "mill-1", shop.program), "--format"),
+        (("--tls", "whoami"), "leave --tls and --ca out"),
+        (("--key-file", key, "tools", "list"), "who you are here"),
+    ):
+        done = await shop.run(*arguments)
+        assert done.code == 2, arguments
+        assert hint in done.err, arguments
+    made = await shop.done("users", "create", "bob@example.com", "--role", "operator")
+    assert "smooth users set-password bob@example.com" in made.err
 
 
 async def test_what_is_to_be_verified_is_named_once(shop: Shop) -> None:

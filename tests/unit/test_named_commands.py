@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,27 @@ def unknown_in(text: str) -> list[str]:
 def test_every_command_that_a_text_names_exists() -> None:
     unknown = [(where, unknown_in(text)) for where, text in texts()]
     assert [each for each in unknown if each[1]] == []
+
+
+def examples() -> list[str]:
+    """What follows ``smooth`` in the examples of the helps."""
+    every = "\n".join(text for _, text in texts())
+    return re.findall(r"^ +Example: smooth (.+)$", every, re.MULTILINE)
+
+
+def test_an_example_of_a_help_is_right_use() -> None:
+    for example in examples():
+        command: Any = ROOT
+        words = shlex.split(example)
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        command.make_context(example, words)
+
+
+def test_whoever_begins_finds_examples() -> None:
+    found = examples()
+    for command in ("machines create", "table push", "adopt", "jobs create", "verify", "login"):
+        assert any(each.startswith(command) for each in found), command
 
 
 def test_a_text_that_names_what_does_not_exist_would_be_found() -> None:

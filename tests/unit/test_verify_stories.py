@@ -284,8 +284,7 @@ def test_a_headerless_program_with_a_job_tool_set() -> None:
     report = ready.verify(program, tool_set=wanted)
     assert report.ready
     assert report.verdicts[1].message == (
-        "T2: agrees with the program (tool type of the tool toolTypes/flat-3, diameter of the"
-        " register 3.000000 mm)"
+        "T2: agrees with the program (toolTypes/flat-3, diameter of the register 3.000000 mm)"
     )
     second = machine.verify(program, tool_set=wanted).verdicts[1]
     assert second.code is VerdictCode.UNCONFIRMED

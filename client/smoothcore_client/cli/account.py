@@ -44,6 +44,8 @@ def login(
     is readable by you only. Other commands renew a session by themselves until it ends (smooth
     whoami says when).
 
+    Example: smooth login --email ann@example.com
+
     Exit codes: 0 stored; 2 the server does not answer, or does not take it.
     """
     settings: Settings = ctx.obj

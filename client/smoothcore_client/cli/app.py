@@ -29,6 +29,10 @@ from smoothcore_client.cli import (
 from smoothcore_client.cli.session import Settings
 
 EPILOG = (
+    "First steps: smooth machines create ID --unit mm; smooth table push ID tool.tbl; smooth adopt "
+    "ID; smooth jobs create ID PROGRAM.nc --activate; smooth why ID. Most commands have an example "
+    "in their own --help."
+    "\n\n"
     "Exit codes: 0 done; 1 looked at and not good (not ready, a held push, rows that cannot be "
     "read); 2 error; 130 interrupted. The global options may stand anywhere on the line. With "
     "--json each object is one line of protobuf JSON."

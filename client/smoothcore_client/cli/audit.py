@@ -20,6 +20,7 @@ from smoothcore.v1.audit_service_pb2 import (
 )
 from smoothcore_client._enums import enum_word
 from smoothcore_client.cli import wording
+from smoothcore_client.cli.actors import Actors
 from smoothcore_client.cli.output import Cell, Output, Styled
 from smoothcore_client.cli.session import NOT_GOOD, CommandError, Session, run
 from smoothcore_client.cli.values import enum_option
@@ -56,16 +57,17 @@ def events(
             for event in found:
                 session.out.object(event)
             return
+        actors = Actors(session.client)
         session.out.table(
             ("LAST", "COUNT", "WHAT", "WHO", "FROM", "METHOD", "WHY"),
-            map(_event_row, found),
+            [_event_row(event, await actors.name(event.actor)) for event in found],
             "no events",
         )
 
     run(ctx, work)
 
 
-def _event_row(event: SecurityEvent) -> tuple[Cell, ...]:
+def _event_row(event: SecurityEvent, name: str) -> tuple[Cell, ...]:
     word = enum_word(SecurityEventKind, event.kind)
     fine = event.kind in (
         SecurityEventKind.SECURITY_EVENT_KIND_LOGIN_SUCCEEDED,
@@ -76,7 +78,7 @@ def _event_row(event: SecurityEvent) -> tuple[Cell, ...]:
         wording.moment(event.last_time),
         str(event.count),
         word if fine else Styled(word, "yellow"),
-        event.actor,
+        event.actor if name == event.actor else f"{name} ({event.actor})",
         event.address,
         event.method,
         event.reason,

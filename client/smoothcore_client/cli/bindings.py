@@ -22,7 +22,7 @@ from smoothcore_client._errors import SmoothCoreError
 from smoothcore_client._names import entry_name, last_id, machine_name, tool_name, tool_type_name
 from smoothcore_client.cli import wording
 from smoothcore_client.cli.machines import MachineArgument
-from smoothcore_client.cli.output import Cell, Output, Styled
+from smoothcore_client.cli.output import Cell, Output, Styled, note
 from smoothcore_client.cli.session import CommandError, Session, run
 from smoothcore_client.cli.summary import summary
 from smoothcore_client.cli.tools import TOOL_COLUMNS, tool_row
@@ -41,6 +41,8 @@ def adopt(
 
     Rows without a text and without any register other than 0 are skipped, as nothing sits there.
 
+    Example: smooth adopt mill-1
+
     Exit codes: 0 adopted, or nothing to adopt; 1 not wanted; 2 error.
     """
 
@@ -50,6 +52,8 @@ def adopt(
         if not out.json:
             out.line(adoptable_line(found))
         if not found.entries:
+            if not (out.json or found.bound or found.placeholders or found.doubtful):
+                note(f"next: smooth table push {last_id(machine)} FILE")
             return
         if not yes:
             _confirm(f"Make {wording.plural(len(found.entries), 'tool')} from these rows?", out)
@@ -88,6 +92,8 @@ def bind(
 ) -> None:
     """Say that a row of a tool table is a tool. Done again, it confirms a suspect binding.
 
+    Example: smooth bind mill-1 T3 em-6-0042
+
     Exit codes: 0 bound; 2 error, such as a tool that is bound elsewhere.
     """
     if [bool(tool), from_row, bool(of_type)].count(True) != 1:
@@ -122,6 +128,8 @@ def move(
     ] = False,
 ) -> None:
     """Say that a tool has moved to another row, of this machine or of another.
+
+    Example: smooth move em-6-0042 mill-2 T5
 
     Exit codes: 0 moved; 2 error, such as a tool that was bound nowhere.
     """

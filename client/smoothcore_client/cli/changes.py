@@ -74,6 +74,8 @@ def watch(
     One line per change: time, revision, who, what, and how it changed. With --json, one change
     set (or, of a snapshot, one resource) per line. On the way out, the token to go on from is told.
 
+    Example: smooth watch --machine mill-1 --type readiness --since 2h
+
     Exit codes: 130 interrupted; 2 error.
     """
     if sum((bool(from_token), since is not None, snapshot)) > 1:
@@ -172,6 +174,8 @@ def list_changes(
     since: SinceOption = None,
 ) -> None:
     """List what was changed, by whom, newest first.
+
+    Example: smooth changes --machine mill-1 --since 14:00
 
     Exit codes: 0 listed; 2 error.
     """

@@ -15,9 +15,10 @@ _HINT_BY_REASON = {
     "CREDENTIAL_MISSING": "log in with: smooth login --server HOST:PORT (as a user, or "
     "with --key sk_...), or set SMOOTH_API_KEY",
     "CREDENTIAL_INVALID": "log in again with: smooth login (as a user, or with --key sk_...)",
-    "PERMISSION_DENIED": "see what your key may do with: smooth whoami",
+    "PERMISSION_DENIED": "see who you are here, and what you may do, with: smooth whoami",
     "ETAG_MISMATCH": "read it again, and repeat the command if it is still right",
     "NO_ACTIVE_JOB": "activate one with: smooth jobs create MACHINE PROGRAM.nc --activate",
+    "TOOL_ALREADY_BOUND": "if that is where it is now: smooth move TOOL MACHINE T",
     "ENTRY_ALREADY_BOUND": "bind it anew with --replace, or end the binding with smooth unbind",
     "TOKEN_TOO_OLD": "watch without --from-token, after looking at smooth changes",
     "TOKEN_FOREIGN": "watch without --from-token, after looking at smooth changes",
@@ -64,6 +65,11 @@ def _explain_call(error: SmoothCoreError) -> list[str]:
 
 
 def _hint(error: SmoothCoreError) -> str:
+    if error.code is grpc.StatusCode.UNAVAILABLE and "SSL" in error.message:
+        return (
+            "does that server speak TLS? If not, leave --tls and --ca out; else name the authority "
+            "of its certificate with --ca FILE"
+        )
     if error.reason in _HINT_BY_REASON:
         return _HINT_BY_REASON[error.reason]
     if not error.reason:
@@ -90,6 +96,8 @@ def _where_to_look(name: str) -> str:
         ("toolTypes/", "types list"),
         ("programs/", "programs list"),
         ("apiKeys/", "keys list"),
+        ("users/", "users list"),
+        ("roles/", "roles list"),
     ):
         if part in name:
             return f"see what there is with: smooth {command}"

@@ -47,6 +47,8 @@ def create(
 ) -> None:
     """Upload a program and plan it on a machine, with a tool set or as one alone.
 
+    Example: smooth jobs create mill-1 bracket.nc --id op10 --activate
+
     Exit codes: 0 planned, and activated where asked for; 2 error.
     """
     if not program and not tool_set:

@@ -64,6 +64,8 @@ def create(
 
     Its secret is printed on stdout (or written into --secret-file), now and never again.
 
+    Example: smooth keys create gateway-1 --role gateway --machine mill-1 --secret-file gateway.key
+
     Exit codes: 0 made; 2 error.
     """
     key = ApiKey(

@@ -102,6 +102,8 @@ def create(
 ) -> None:
     """Make a machine.
 
+    Example: smooth machines create mill-1 --unit mm --controller linuxcnc
+
     Exit codes: 0 made; 2 error, such as an id that is taken.
     """
     machine = Machine(
@@ -182,6 +184,8 @@ def update(
     An empty text takes away: --name "", --external-id erp=. Where the meaning of its registers
     changes, what is bound there is looked at again.
 
+    Example: smooth machines update mill-1 --staleness 10min --name "Mill 1"
+
     Exit codes: 0 changed, or as it was; 2 error.
     """
     ids = parse_external_ids(external_id)
@@ -234,6 +238,8 @@ def confirm(
     """Say that you have checked at the control what the registers of a machine mean.
 
     Until somebody has, diameters from its table are compared with nothing.
+
+    Example: smooth machines confirm mill-1 --diameter-register radius
 
     Exit codes: 0 confirmed; 2 error, such as a control that does not decide what D means.
     """

@@ -68,6 +68,8 @@ def create(
 ) -> None:
     """Make a role of your organization.
 
+    Example: smooth roles create planner --permission jobs.read --permission jobs.write
+
     Exit codes: 0 made; 2 error.
     """
     wanted = Role(display_name=name, description=description, permissions=permissions)

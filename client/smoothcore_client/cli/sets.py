@@ -92,6 +92,8 @@ def create(
 
     From a machine it takes the rows of which somebody has said for certain which tool they are.
 
+    Example: smooth sets create job-7 --from-machine mill-1
+
     Exit codes: 0 made; 2 error, such as a member that does not exist.
     """
     if (file is None) == (not from_machine):
@@ -126,6 +128,8 @@ def update(
 
     An empty text takes away: --name "", --external-id erp=. Readiness changes with it, wherever
     an active job rests on the set.
+
+    Example: smooth sets update job-7 members.csv
 
     Exit codes: 0 changed, or as it was; 2 error, such as a member that does not exist.
     """

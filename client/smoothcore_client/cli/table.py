@@ -56,6 +56,8 @@ def push(
     The file is taken as a snapshot, the whole table: rows that are not in it become missing.
     With --merge it is some of the rows, and the others stay.
 
+    Example: smooth table push mill-1 tool.tbl
+
     Exit codes: 0 stored, or unchanged; 1 held, or rows are ambiguous or cannot be read; 2 error.
     """
 

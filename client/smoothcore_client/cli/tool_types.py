@@ -85,6 +85,8 @@ def create(
 ) -> None:
     """Make a tool type.
 
+    Example: smooth types create em-6 --kind flat-end-mill --diameter 6mm --external-id erp=4711
+
     Exit codes: 0 made; 2 error, such as an id that is taken.
     """
     made = ToolType()

@@ -91,6 +91,8 @@ def create(
 ) -> None:
     """Make a tool. What it does not state itself is as of its type.
 
+    Example: smooth tools create em-6-0042 --kind flat-end-mill --diameter 6mm --flutes 3
+
     Exit codes: 0 made; 2 error, such as an id that is taken.
     """
     tool = Tool()
@@ -192,6 +194,8 @@ def set_condition(
     reason: Annotated[str, typer.Option(help="Why; required for all but available.")] = "",
 ) -> None:
     """Say whether a tool may be used. Readiness changes with it, wherever it is bound.
+
+    Example: smooth tools set-condition em-6-0042 broken --reason "chipped"
 
     Exit codes: 0 said; 2 error.
     """

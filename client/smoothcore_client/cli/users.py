@@ -19,7 +19,7 @@ from smoothcore.v1.identity_service_pb2 import (
 from smoothcore.v1.user_pb2 import User
 from smoothcore_client._names import last_id, machine_name, role_name, user_name
 from smoothcore_client.cli import wording
-from smoothcore_client.cli.output import Cell, Styled
+from smoothcore_client.cli.output import Cell, Styled, note
 from smoothcore_client.cli.session import CommandError, Session, run
 
 app = typer.Typer(no_args_is_help=True, help="Users: people who may log in.")
@@ -70,6 +70,8 @@ def create(
 ) -> None:
     """Make a user. Without a password they cannot log in by one until it is set.
 
+    Example: smooth users create ann@example.com --role engineer --ask-password
+
     Exit codes: 0 made; 2 error.
     """
     user = User(
@@ -83,6 +85,9 @@ def create(
     async def work(session: Session) -> None:
         request = CreateUserRequest(user=user, password=password)
         _print(session, "made", await session.client.identity.CreateUser(request))
+        if not session.out.json:
+            first = f"smooth login --email {email}, in their terminal"
+            note(f"next: {first if password else f'smooth users set-password {email}'}")
 
     run(ctx, work)
 

@@ -68,6 +68,8 @@ def verify(
     Beside a program, the set says which tools its numbers are to be. READY means that the data
     agree, and no more.
 
+    Example: smooth verify bracket.nc --table tool.tbl --unit mm
+
     Exit codes: 0 ready; 1 not ready; 2 error.
     """
     if not program and not tool_set:

@@ -19,6 +19,7 @@ from smoothcore_server.domain.register_rules import judge_sizes, register_row, s
 from smoothcore_server.domain.tool_table import EntryState
 from smoothcore_server.domain.verification import (
     CompareSource,
+    Comparison,
     Finding,
     UnverifiableReason,
     Verdict,
@@ -164,11 +165,14 @@ _SOURCE_WORDS = {CompareSource.REGISTER: "the register", CompareSource.BOUND_TOO
 
 def _ok(case: Case, evidence: Evidence) -> Finding:
     agreed = [item for item in evidence.compared if item.field in evidence.agreed_fields]
-    words = ", ".join(
-        f"{item.field.replace('_', ' ')} of {_SOURCE_WORDS[item.source]} {item.found}"
-        for item in agreed
-    )
+    words = ", ".join(map(_agreed, agreed))
     return Finding(VerdictCode.OK, f"{case.label}: agrees with {case.claimant} ({words})")
+
+
+def _agreed(item: Comparison) -> str:
+    if item.field in ("tool", "tool_type"):
+        return item.found
+    return f"{item.field.replace('_', ' ')} of {_SOURCE_WORDS[item.source]} {item.found}"
 
 
 def _assurance(case: Case) -> Assurance:
