@@ -229,7 +229,7 @@ def rotate_keys(
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Sign access tokens with a new key; servers that run take it up within seconds.
+    """Sign access tokens with a new key; servers that run take it up at once.
 
     What the old key has signed stays valid until it expires.
     """

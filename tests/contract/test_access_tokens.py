@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -354,6 +356,34 @@ async def test_a_revoked_key_ends_what_it_has_signed_also_where_that_is_known(
     assert await why(tokens, token) == "the key is not accepted any more"
 
 
+async def test_no_token_is_signed_with_a_key_that_was_revoked_a_moment_ago(
+    tokens: AccessTokens, clock: Clock, open_database: Open
+) -> None:
+    replica = await open_database()
+    on_replica = await tokens_of(replica)
+    old, _ = await on_replica.issue("default", "users/u-1", "s-1", clock.now + HOUR)
+    assert await tokens.verify(old)
+    current = await replica.rotate_signing_keys(revoke=True)
+    clock.now = utc_now()
+    for each in (tokens, on_replica):
+        token, _ = await each.issue("default", "users/u-1", "s-1", clock.now + HOUR)
+        assert jwt.get_unverified_header(token)["kid"] == current
+        assert await tokens.verify(token)
+        assert await on_replica.verify(token)
+    begun = time.monotonic()
+    while await accepts(tokens, old) or await accepts(on_replica, old):
+        assert time.monotonic() - begun < 1
+        await asyncio.sleep(0.05)
+
+
+async def accepts(tokens: AccessTokens, token: str) -> bool:
+    try:
+        await tokens.verify(token)
+    except TokenError:
+        return False
+    return True
+
+
 async def test_a_retired_key_is_removed_with_its_private_half(
     tokens: AccessTokens, clock: Clock, database: Database
 ) -> None:
@@ -386,7 +416,7 @@ async def test_a_key_that_another_replica_made_is_found(
     token, _ = await (await tokens_of(replica)).issue(
         "default", "users/u-1", "s-1", utc_now() + HOUR
     )
-    monkeypatch.setattr("smoothcore_server.app.signing_keys.RELOAD_S", 0)
+    monkeypatch.setattr("smoothcore_server.app.signing_keys.FRESH_S", 0)
     assert await tokens.verify(token)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
+from structlog.testing import capture_logs
 
 from smoothcore_server.app.compaction import Bound, Compacted, CompactionTimer, Compactor
 from smoothcore_server.bootstrap import Database
@@ -344,3 +345,30 @@ async def test_a_schedule_with_a_feed_horizon_alone_keeps_all_images(written: Da
     await CompactionTimer(written.store, compactor, timedelta(days=7), None).tick()
     assert await reach(written.store) == Horizon(await head(written.store), 0)
     assert await rows(written.store) == before
+
+
+async def test_an_organization_whose_compaction_fails_does_not_hold_up_those_behind_it(
+    written: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("aaa-broken", "zzz-last"):
+        await new_organization(written, name)
+        await write(written.store, add_tool("a"), dataclasses.replace(ALICE, organization=name))
+    original = compaction.move_feed
+
+    def move_feed(connection: Connection, key: bytes, organization: str, at: int) -> Horizon:
+        if organization == "aaa-broken":
+            raise RuntimeError("broken")
+        return original(connection, key, organization, at)
+
+    monkeypatch.setattr(compaction, "move_feed", move_feed)
+    written.store.clock = lambda: datetime.now(UTC) + timedelta(days=40)
+    compactor = Compactor(written.store, written.keys.chain)
+    month = timedelta(days=30)
+    with capture_logs() as logged:
+        await CompactionTimer(written.store, compactor, month, month).tick()
+    assert await reach(written.store, "aaa-broken") == Horizon(0, 0)
+    newest = await head(written.store)
+    assert await reach(written.store) == Horizon(newest, newest)
+    assert await reach(written.store, "zzz-last") == Horizon(1, 1)
+    failures = [each for each in logged if each["event"] == "compaction failed"]
+    assert [each["organization"] for each in failures] == ["aaa-broken"]

@@ -25,6 +25,7 @@ from smoothcore.v1.verification_service_pb2 import (
     VerifyProgramRequest,
     VerifyProgramResponse,
 )
+from smoothcore_server.store.transaction import Transaction
 from tests.support.requests import (
     CSV,
     DIAMETER,
@@ -43,7 +44,7 @@ from tests.support.requests import (
     refused,
     send_program,
 )
-from tests.support.smooth import Caller
+from tests.support.smooth import Caller, SmoothServer
 
 Code = grpc.StatusCode
 READY = readiness_pb2.READINESS_STATE_READY
@@ -292,6 +293,31 @@ async def test_readiness_falls_by_itself_and_the_same_table_again_makes_it_ready
     assert logged[0][1:] == ("MachineService.PushToolTable", READY)
     assert logged[0][0].startswith("apiKeys/")
     assert again.revision == stale.revision + 1
+
+
+async def test_an_organization_that_fails_does_not_keep_the_others_ready(
+    server: SmoothServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recheck = Transaction.recheck
+
+    def sometimes(tx: Transaction, machine_id: str) -> None:
+        if tx.organization == "aaa-broken":
+            raise RuntimeError("broken")
+        recheck(tx, machine_id)
+
+    ours = server.caller()
+    broken = server.caller(await server.organization("aaa-broken"))
+    for caller in (broken, ours):  # What is due first is looked at first.
+        await make_ready(caller)
+        await set_limit(caller, 1)
+        await caller.machines.PushToolTable(push_file())
+    monkeypatch.setattr(Transaction, "recheck", sometimes)
+    before = await head(ours)
+    give_up = time.monotonic() + 5
+    while not (logged := await states(ours, before)):
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.05)
+    assert logged == [("system/readiness", "system.staleness", NOT_READY)]
 
 
 async def test_a_longer_limit_makes_a_stale_machine_ready_at_once(caller: Caller) -> None:

@@ -241,6 +241,29 @@ async def test_an_attempt_that_was_never_looked_at_counts_nowhere(
     assert await attempts(second, 20, "a", "192.0.2.1") == ACCOUNT.free
 
 
+async def test_an_attempt_that_is_refused_counts_nowhere(lockouts: list[SharedLockout]) -> None:
+    """Somebody who goes on trying at a locked account does not lock out the address of the shop."""
+    first, second = lockouts
+    assert await attempts(first, ACCOUNT.free, "a", "192.0.2.1") == ACCOUNT.free
+    for lockout in lockouts:
+        assert await attempts(lockout, ADDRESS.free + 5, "a", "192.0.2.2") == 0
+    passed = [
+        await attempts(second, 1, f"account-{number}", "192.0.2.2")
+        for number in range(ADDRESS.free)
+    ]
+    assert sum(passed) == ADDRESS.free
+    assert await attempts(second, 1, "another", "192.0.2.2") == 0
+
+
+async def test_of_many_at_once_only_the_free_ones_are_let_through_with_and_without_redis(
+    lockouts: list[SharedLockout],
+) -> None:
+    alone = SharedLockout(RedisScripts("redis://127.0.0.1:1/0", "x"))
+    for lockout in (lockouts[0], alone):
+        passed = await asyncio.gather(*[attempts(lockout, 1, "a", "192.0.2.1") for _ in range(40)])
+        assert sum(passed) == ACCOUNT.free
+
+
 async def test_while_redis_is_away_each_process_still_keeps_guessers_out() -> None:
     lockout = SharedLockout(RedisScripts("redis://127.0.0.1:1/0", "x"))
     assert await attempts(lockout, 20, "a", "192.0.2.1") == ACCOUNT.free

@@ -125,9 +125,14 @@ class CompactionTimer:
             await asyncio.sleep(self._interval.total_seconds() / 10)
 
     async def tick(self) -> None:
-        """Do what is due now."""
+        """Do what is due now. An organization that fails does not hold up those behind it."""
         for head in await self._store.run_read(instance.organizations):
-            await self._compact(head.organization)
+            try:
+                await self._compact(head.organization)
+            except UnavailableError:
+                raise
+            except Exception:
+                log.exception("compaction failed", organization=head.organization)
 
     async def _compact(self, organization: str) -> None:
         held: datetime | None = None

@@ -50,14 +50,18 @@ class InProcessLockout:
 
     async def begin(self, account: str, address: str) -> None:
         """See `Lockout`."""
+        self.check(account, address)
+        self._accounts.count(account)
+        if address:
+            self._addresses.count(address)
+
+    def check(self, account: str, address: str) -> None:
+        """Raise ResourceExhaustedError for an attempt that would come too early; count none."""
         wait_s = max(
             self._accounts.wait_s(account), self._addresses.wait_s(address) if address else 0.0
         )
         if wait_s > 0:
             raise locked_out(wait_s)
-        self._accounts.count(account)
-        if address:
-            self._addresses.count(address)
 
     async def succeeded(self, account: str, address: str) -> None:
         """See `Lockout`."""

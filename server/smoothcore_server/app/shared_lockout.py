@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from smoothcore_server.app.lockout import InProcessLockout, locked_out
 from smoothcore_server.app.redis_scripts import RedisScripts
+from smoothcore_server.domain.errors import ResourceExhaustedError
 from smoothcore_server.domain.lockout import ACCOUNT, ADDRESS, Backoff
 
 # `domain.lockout.Backoff.wait_s` by the clock of Redis. A hash holds how often somebody tried, and
@@ -38,8 +39,9 @@ return 0
 
 
 class SharedLockout:
-    """Counts over all processes; see `Lockout`. Each process counts for itself besides, and is
-    asked first: while Redis is away, a guesser gets the free attempts of each process and no more.
+    """Counts over all processes; see `Lockout`. Each process counts for itself besides: while Redis
+    is away, a guesser gets the free attempts of each process and no more. What is refused counts
+    nowhere.
     """
 
     def __init__(self, scripts: RedisScripts, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,13 +50,22 @@ class SharedLockout:
 
     async def begin(self, account: str, address: str) -> None:
         """See `Lockout`."""
-        await self._alone.begin(account, address)
+        # First: who has to wait here asks Redis nothing.
+        self._alone.check(account, address)
         # The address first: one that has to wait must not lock out accounts meanwhile.
         wait_s = await self._begin(f"address:{address}", ADDRESS) if address else 0.0
         if not wait_s:
             wait_s = await self._begin(f"account:{account}", ACCOUNT)
+            if wait_s and address:
+                await self._scripts.run(_TAKE_BACK, f"lockout:address:{address}", ())
         if wait_s:
             raise locked_out(wait_s)
+        try:
+            # Last and at once: of many that came together only those count that are let through.
+            await self._alone.begin(account, address)
+        except ResourceExhaustedError:
+            await self._take_back(account, address)
+            raise
 
     async def succeeded(self, account: str, address: str) -> None:
         """See `Lockout`."""
@@ -66,6 +77,9 @@ class SharedLockout:
     async def abandoned(self, account: str, address: str) -> None:
         """See `Lockout`."""
         await self._alone.abandoned(account, address)
+        await self._take_back(account, address)
+
+    async def _take_back(self, account: str, address: str) -> None:
         await self._scripts.run(_TAKE_BACK, f"lockout:account:{account}", ())
         if address:
             await self._scripts.run(_TAKE_BACK, f"lockout:address:{address}", ())

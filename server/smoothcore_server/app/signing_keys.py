@@ -13,10 +13,9 @@ from smoothcore_server.store import signing_key_table
 from smoothcore_server.store.envelope import Envelope
 from smoothcore_server.store.store import Store
 
-FRESH_S = 5.0
-"""After so long the keys are read again: a rotation takes effect within it on every replica."""
-RELOAD_S = 1.0
-"""An unknown key has them read again, at most once in this time: anybody can name a key."""
+FRESH_S = 0.5
+"""After so long the keys are read again: what another replica has made or revoked is known within
+it. No sooner, also for a key that is not known: anybody can name one."""
 SLACK = timedelta(minutes=1)
 """A retired key is accepted for this much longer than its last token lives: a replica may have
 signed with it until it heard of the rotation."""
@@ -35,16 +34,15 @@ class SigningKeys:
         self._lock = asyncio.Lock()
 
     async def current(self) -> tuple[str, Ed25519PrivateKey]:
-        """The key to sign with, and its id."""
-        await self._refresh(FRESH_S)
+        """The key to sign with now, and its id: what was signed with one that was revoked a moment
+        ago would be refused."""
+        await self._refresh(0.0)
         assert self._current is not None, "the first start has made one"
         return self._current
 
     async def find(self, key_id: str) -> Ed25519PublicKey | None:
         """The key of an id; None for one that is not known, or not accepted any more."""
         await self._refresh(FRESH_S)
-        if key_id not in self._keys:
-            await self._refresh(RELOAD_S)
         key = self._keys.get(key_id)
         if key is None or not key.verifies(self._store.clock()):
             return None

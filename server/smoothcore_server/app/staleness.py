@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from smoothcore_server.domain.errors import UnavailableError
 from smoothcore_server.store import idempotency, instance, session_table, signing_key_table
 from smoothcore_server.store.store import Store
-from smoothcore_server.store.transaction import Author, Transaction
+from smoothcore_server.store.transaction import Author
 
 ACTOR = "system/readiness"
 INTERVAL_S = 1.0
@@ -47,21 +47,26 @@ class StalenessTimer:
             lambda connection: instance.machines_gone_stale(connection, now)
         )
         for organization, machine_id in due:
-            await self._store.transact(
-                Author(organization, ACTOR, method="system.staleness"),
-                lambda tx, machine_id=machine_id: _recheck(tx, machine_id),  # type: ignore[misc]
-                lambda _none, revision: revision,
-            )
+            try:
+                await self._recheck(organization, machine_id)
+            except UnavailableError:
+                raise
+            except Exception:
+                # One that fails does not hold up those behind it.
+                log.exception("readiness failed", organization=organization, machine=machine_id)
         if now >= self._next_forget:
             self._next_forget = now + FORGET_EVERY
             await self._store.run_write(lambda connection: _forget(connection, now))
+
+    async def _recheck(self, organization: str, machine_id: str) -> None:
+        await self._store.transact(
+            Author(organization, ACTOR, method="system.staleness"),
+            lambda tx: tx.recheck(machine_id),
+            lambda _none, revision: revision,
+        )
 
 
 def _forget(connection: Connection, now: datetime) -> None:
     idempotency.forget_old(connection, now)
     session_table.forget_old(connection, now)
     signing_key_table.remove_expired(connection, now)
-
-
-def _recheck(tx: Transaction, machine_id: str) -> None:
-    tx.recheck(machine_id)

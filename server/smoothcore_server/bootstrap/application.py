@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -82,6 +84,8 @@ from smoothcore_server.transport.settings import (
 )
 
 HEALTH_INTERVAL_S = 1.0
+SPANS_TIMEOUT_S = 5.0
+"""A server that goes away waits no longer for whoever collects its spans."""
 log = structlog.get_logger("smoothcore")
 
 
@@ -140,7 +144,7 @@ class Application:
             terms=self.terms.of,
             registry=self.registry,
             drain=self.drain,
-            tracer=_tracer(self.settings),
+            tracer=self._tracer(),
             limiter=limiter,
             note=self.security_events.note,
             authenticate_certificate=CertificateAuthenticator(self.store)
@@ -286,6 +290,22 @@ class Application:
             check_organization=self.terms.check,
         )
 
+    def _tracer(self) -> Tracer | None:
+        """What spans are made with, where they are sent anywhere."""
+        if not self.settings.otlp_endpoint:
+            return None
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        resource = Resource.create({"service.name": "smooth-core"})
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        exporter = OTLPSpanExporter(endpoint=self.settings.otlp_endpoint, timeout=SPANS_TIMEOUT_S)
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+        self.drain.on_stopped("traces", lambda: _finish(provider.shutdown, SPANS_TIMEOUT_S))
+        return provider.get_tracer("smoothcore")
+
     async def _watch_health(self) -> None:
         while True:
             await asyncio.sleep(HEALTH_INTERVAL_S)
@@ -320,6 +340,13 @@ def _service(add: object, servicer: object) -> Service:
     return Service(add, servicer, f"smoothcore.v1.{name}")  # type: ignore[arg-type]
 
 
+async def _finish(work: Callable[[], None], seconds: float) -> None:
+    """Have work done that blocks, and go without it when it takes longer."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    await asyncio.to_thread(thread.join, seconds)
+
+
 def _wakeups(settings: Settings, timeline: str) -> Wakeups:
     if settings.redis_url is not None:
         from smoothcore_server.feed.wakeups.redis import RedisWakeups
@@ -329,18 +356,3 @@ def _wakeups(settings: Settings, timeline: str) -> Wakeups:
     if url.drivername == "sqlite":
         return SqliteWakeups(Path(url.database or ""))
     return PostgresWakeups(url.render_as_string(hide_password=False))
-
-
-def _tracer(settings: Settings) -> Tracer | None:
-    if not settings.otlp_endpoint:
-        return None
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    provider = TracerProvider(resource=Resource.create({"service.name": "smooth-core"}))
-    provider.add_span_processor(
-        BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otlp_endpoint))
-    )
-    return provider.get_tracer("smoothcore")
