@@ -27,11 +27,13 @@ from tests.contract.shop import (
     log_of,
     new_organization,
     rename_tool,
+    settings_of,
     write,
 )
-from tests.contract.test_chain import VICTIM, C, H, Tamper, written
+from tests.contract.test_chain import VICTIM, C, H, Tamper, write_log
+from tests.support.postgres import PostgresServer
+from tests.support.prepared import Prepared
 
-__all__ = ["written"]
 LONG = 60.0
 HEADER_CHANGED = "the header was changed"
 CHANGE_CHANGED = "was changed, or belongs to another change set"
@@ -63,6 +65,36 @@ NAMED: dict[str, tuple[int | None, str]] = {
     "a removed newest change set": (None, "the header is missing"),
 }
 """What is said of each kind of tampering: ordinal (-1: the last one), and words."""
+
+
+@pytest.fixture(scope="module")
+async def prepared_sqlite(
+    prepared_sqlite: Prepared, tmp_path_factory: pytest.TempPathFactory
+) -> Prepared:
+    """A database with a log, to be copied."""
+    data_dir = prepared_sqlite.data_for(tmp_path_factory.mktemp("log") / "data")
+    return await with_log(prepared_sqlite, data_dir=data_dir)
+
+
+@pytest.fixture(scope="module")
+async def prepared_postgresql(prepared_postgresql: Prepared, postgres: PostgresServer) -> Prepared:
+    """The same on PostgreSQL."""
+    template = prepared_postgresql.settings["database_url"].rpartition("/")[2]
+    return await with_log(prepared_postgresql, database_url=postgres.new_database(template))
+
+
+async def with_log(prepared: Prepared, **place: Any) -> Prepared:
+    settings = prepared.settings | place
+    database = Database(settings_of(settings))
+    await write_log(database.store)
+    await database.close()
+    return Prepared(settings, prepared.admin_key)
+
+
+@pytest.fixture
+def written(database: Database) -> Database:
+    """A database with a log of all kinds of changes."""
+    return database
 
 
 async def auditor_of(database: Database) -> Auditor:

@@ -21,6 +21,7 @@ from smoothcore_server.domain.change import (
 )
 from smoothcore_server.domain.resource import EPOCH
 from smoothcore_server.store import change_log, instance, models
+from smoothcore_server.store.store import Store
 from tests.contract.shop import (
     ORGANIZATION,
     add_tool,
@@ -85,15 +86,19 @@ async def broken_by(database: Database, tamper: Tamper) -> int | None:
     return found
 
 
-@pytest.fixture
-async def written(database: Database) -> Database:
-    """A database with a log of all kinds of changes."""
-    store = database.store
+async def write_log(store: Store) -> None:
+    """Write a log of all kinds of changes."""
     await furnish(store)
     await write(store, add_tool("t-1", display_name="Ø6 Fräser"))
     await write(store, push(row(1, "7.0"), row(2, "8.0"), row(3, "9.0")))
     await write(store, rename_tool("t-1", ""))
     await write(store, lambda tx: tx.tools.delete(tx.tools.get("t-1")))
+
+
+@pytest.fixture
+async def written(database: Database) -> Database:
+    """A database with a log of all kinds of changes."""
+    await write_log(database.store)
     return database
 
 
