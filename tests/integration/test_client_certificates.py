@@ -23,6 +23,7 @@ from smoothcore.v1 import (
 from tests.integration.test_operator import smoothd
 from tests.support.certificates import Authority, Issued, write_served
 from tests.support.operator import set_suspended
+from tests.support.prepared import Prepared
 from tests.support.requests import create_key, create_machine, push_file, refusal, refused
 from tests.support.smooth import Caller, SmoothServer, start_server
 
@@ -66,12 +67,13 @@ class Plant:
 
 
 @pytest.fixture
-async def plant(tmp_path: Path) -> AsyncIterator[Plant]:
+async def plant(tmp_path: Path, prepared_sqlite: Prepared) -> AsyncIterator[Plant]:
     authority = Authority()
     (tmp_path / "clients.crt").write_bytes(authority.pem)
     files = write_served(tmp_path, authority.issue("DNS:localhost", "IP:127.0.0.1"))
     server = await start_server(
-        tmp_path / "data",
+        prepared_sqlite.data_for(tmp_path / "data"),
+        admin_key=prepared_sqlite.admin_key,
         gateway_listen=["127.0.0.1:0"],
         tls_client_ca=tmp_path / "clients.crt",
         **files,

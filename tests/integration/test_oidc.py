@@ -24,6 +24,7 @@ from smoothcore_server.app.jwk_set import JwkSet, JwkSetError
 from smoothcore_server.config import ConfigError
 from smoothcore_server.store.store import utc_now
 from tests.support.logins import add_user, login, who
+from tests.support.prepared import Prepared
 from tests.support.requests import create_key, create_tool, create_user, refused
 from tests.support.smooth import SmoothServer, start_server
 
@@ -92,9 +93,14 @@ def settings(jwks: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def oidc(tmp_path: Path, jwks: Path) -> AsyncIterator[SmoothServer]:
+async def oidc(
+    tmp_path: Path, prepared_sqlite: Prepared, jwks: Path
+) -> AsyncIterator[SmoothServer]:
     """A server that trusts the issuer."""
-    started = await start_server(tmp_path / "data", **settings(str(jwks)))
+    data_dir = prepared_sqlite.data_for(tmp_path / "data")
+    started = await start_server(
+        data_dir, admin_key=prepared_sqlite.admin_key, **settings(str(jwks))
+    )
     yield started
     await started.stop()
 
