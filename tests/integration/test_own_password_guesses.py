@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import grpc
@@ -103,12 +104,12 @@ async def test_a_wrong_one_is_a_security_event_like_a_login_in_vain(
     found = await caller.audit.ListSecurityEvents(
         audit_service_pb2.ListSecurityEventsRequest(actor="users/ann")
     )
-    seen = {
-        (each.kind, each.count)
-        for each in found.security_events
-        if each.method == "IdentityService.ChangePassword"
-    }
+    # Alike ones are one event, unless a second ends between them.
+    seen: Counter[Kind.ValueType] = Counter()
+    for each in found.security_events:
+        if each.method == "IdentityService.ChangePassword":
+            seen[each.kind] += each.count
     assert seen == {
-        (Kind.SECURITY_EVENT_KIND_LOGIN_REFUSED, ACCOUNT.free),
-        (Kind.SECURITY_EVENT_KIND_LOGIN_LOCKED_OUT, 1),
+        Kind.SECURITY_EVENT_KIND_LOGIN_REFUSED: ACCOUNT.free,
+        Kind.SECURITY_EVENT_KIND_LOGIN_LOCKED_OUT: 1,
     }
