@@ -355,3 +355,14 @@ async def test_a_worker_that_keeps_dying_is_started_less_and_less_often(
     pauses = [line["restart_in_s"] for line in lines if line["event"] == "worker died"]
     assert pauses[:3] == [0.01, 0.02, 0.04]
     assert {line["worker"] for line in lines} == {7}
+
+
+async def test_a_worker_that_is_stopped_before_it_listens_for_signals_has_not_failed() -> None:
+    worker = WorkerProcess(0, [sys.executable, "-c", "import time; time.sleep(60)"])
+    starting = asyncio.create_task(worker.start())
+    await eventually(lambda: worker._process is not None)
+    worker.stop()
+    with pytest.raises(WorkerError):
+        await starting
+    await worker.keep()
+    assert worker.exit_code == 0

@@ -53,7 +53,7 @@ class WorkerProcess:
             if said == READY:
                 return
             self.metrics = said.removeprefix(METRICS)
-        self.exit_code = await self._process.wait()
+        self.exit_code = await self._end_of(self._process)
         raise WorkerError(f"worker {self.number} did not start")
 
     async def keep(self) -> None:
@@ -62,7 +62,7 @@ class WorkerProcess:
         retry_s = FIRST_RETRY_S
         while self._process is not None:
             started = clock()
-            self.exit_code = await self._process.wait()
+            self.exit_code = await self._end_of(self._process)
             if self._stopping.is_set():
                 return
             if clock() - started > HEALTHY_S:
@@ -76,6 +76,11 @@ class WorkerProcess:
             retry_s = min(2 * retry_s, LAST_RETRY_S)
             with contextlib.suppress(WorkerError):
                 await self.start()
+
+    async def _end_of(self, process: Process) -> int:
+        """Its exit code. Who is told to stop before listening for signals ends as told."""
+        code = await process.wait()
+        return 0 if self._stopping.is_set() and code == -signal.SIGTERM else code
 
     def stop(self) -> None:
         """Have it drain, and not start again; a second time skips the delay for load balancers."""
