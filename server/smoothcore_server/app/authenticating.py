@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hmac
-import time
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -16,7 +15,7 @@ from smoothcore_server.app.api_keys import (
     refuse_ended,
     secret_hash,
 )
-from smoothcore_server.app.brief_cache import CACHE_S, MAX_CACHED
+from smoothcore_server.app.brief_cache import BriefCache
 from smoothcore_server.app.certificates import shown_by
 from smoothcore_server.app.roles import permissions_of
 from smoothcore_server.app.sessions import principal_of_session
@@ -36,7 +35,6 @@ EXTERNAL = "externalTokens/"
 class _Known:
     """A key as it was looked up."""
 
-    until: float
     key: ApiKey
     principal: Principal | None
     """None for one that worked no more."""
@@ -48,7 +46,7 @@ class Authenticator:
     def __init__(self, store: Store, hashing_key: bytes) -> None:
         self._store = store
         self._hashing_key = hashing_key
-        self._cache: dict[str, _Known] = {}
+        self._cache: BriefCache[str, _Known | None] = BriefCache()
 
     async def __call__(self, token: str) -> Principal:
         """The principal of a token; raises UnauthenticatedError."""
@@ -56,7 +54,7 @@ class Authenticator:
         key_id, _, secret = rest.partition("_")
         if prefix != PREFIX or not key_id or not secret:
             raise invalid_credential("the credential is no API key (sk_<id>_<secret>)")
-        known = await self._find(key_id)
+        known = await self._cache.get(key_id, self._look_up)
         # The same work for an unknown key and a wrong secret.
         expected = known.key.secret_hash if known else b"\x00" * 32
         if not hmac.compare_digest(secret_hash(self._hashing_key, secret), expected) or not known:
@@ -66,29 +64,19 @@ class Authenticator:
             raise invalid_credential("the API key works no more")
         return known.principal
 
-    async def _find(self, key_id: str) -> _Known | None:
-        cached = self._cache.get(key_id)
-        now = time.monotonic()
-        if cached is not None and cached.until > now:
-            return cached
-        known = await self._store.run_read(lambda connection: self._look_up(connection, key_id))
-        if known is not None:
-            if len(self._cache) >= MAX_CACHED:
-                self._cache.clear()
-            self._cache[key_id] = known
-        return known
+    async def _look_up(self, key_id: str) -> _Known | None:
+        return await self._store.run_read(lambda connection: self._query(connection, key_id))
 
-    def _look_up(self, connection: Connection, key_id: str) -> _Known | None:
-        until = time.monotonic() + CACHE_S
+    def _query(self, connection: Connection, key_id: str) -> _Known | None:
         found = instance.find_api_key(connection, key_id)
         if found is None:
             return None
         organization, key = found
         reader = Reader(connection, organization, self._store.clock())
         try:
-            return _Known(until, key, principal_of_key(reader, key))
+            return _Known(key, principal_of_key(reader, key))
         except UnauthenticatedError:
-            return _Known(until, key, None)
+            return _Known(key, None)
 
 
 def refuse_lost(reader: Reader, principal: Principal, permission: str) -> None:

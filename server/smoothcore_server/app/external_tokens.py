@@ -8,15 +8,14 @@ mapped to.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from smoothcore_server.app.authenticating import EXTERNAL, external_now
-from smoothcore_server.app.brief_cache import CACHE_S, MAX_CACHED
+from smoothcore_server.app.brief_cache import MAX_CACHED, BriefCache
 from smoothcore_server.app.json_web_token import (
     Expected,
     TokenError,
@@ -51,9 +50,8 @@ class ExternalIssuer:
 class _Known:
     """A token that was recognized."""
 
-    until: float
-    """How long its permissions are remembered."""
     principal: Principal
+    """Without permissions: those are what its roles allow now."""
     key_id: str
     key: VerifyingKey
     """What it was signed with: once that is gone, so is the token."""
@@ -68,6 +66,7 @@ class ExternalAuthenticator:
         self._issuer = issuer
         self._expected = Expected(issuer.issuer, issuer.audience)
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._permitted: BriefCache[bytes, Principal] = BriefCache()
 
     @property
     def issuer(self) -> str:
@@ -82,14 +81,12 @@ class ExternalAuthenticator:
             # Unknown, or signed with a key that the issuer has taken out since.
             self._known.pop(digest, None)
             known = await self._recognize(token, digest)
+            self._remember(digest, known)
         principal = known.principal
         if principal.expire_time is None or principal.expire_time <= self._store.clock():
             self._known.pop(digest, None)
             raise invalid_token()
-        if known.until <= time.monotonic():
-            principal = await self._with_permissions(principal)
-            self._remember(digest, replace(known, principal=principal))
-        return principal
+        return await self._permitted.get(digest, lambda _digest: self._with_permissions(principal))
 
     async def _recognize(self, token: str, digest: bytes) -> _Known:
         try:
@@ -100,7 +97,7 @@ class ExternalAuthenticator:
             now = self._store.clock()
             claims = read_claims(token, key.key, key.algorithm, self._expected, now)
             who = self._principal(claims, digest, time_of(claims, "exp"))
-            return _Known(0.0, who, key_id, key)
+            return _Known(who, key_id, key)
         except TokenError:
             raise invalid_token() from None
 
@@ -131,7 +128,6 @@ class ExternalAuthenticator:
         )
 
     def _remember(self, digest: bytes, known: _Known) -> None:
-        self._known[digest] = replace(known, until=time.monotonic() + CACHE_S)
-        self._known.move_to_end(digest)
+        self._known[digest] = known
         if len(self._known) > MAX_CACHED:
             self._known.popitem(last=False)
