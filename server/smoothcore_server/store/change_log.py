@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import hmac
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -38,6 +38,7 @@ GENESIS = b"\x00" * 32
 """The chain hash before the first revision."""
 MAX_READ_BYTES = 8 * 2**20
 """Of images that `read_after` reads at once: a lagging watcher must not fill the memory."""
+_C = models.change.c
 _MAC = 16
 _LENGTH = struct.Struct(">Q").pack
 
@@ -335,32 +336,56 @@ def matching_revisions(
     limit: int,
 ) -> list[int]:
     """Revisions that hold a change that is wanted, in order."""
-    c = models.change.c
-    conditions = [
-        c.organization_id == organization,
-        c.type.in_([resource_type.value for resource_type in wanted.types]),
-    ]
-    if wanted.machines is not None:
-        conditions.append(c.machine_id.in_(wanted.machines))
-    if wanted.name:
-        conditions.append(c.name == wanted.name)
+
+    def first(query: Select[Any], revision: Column[Any]) -> set[int]:
+        query = query.where(revision > wanted.after)
+        if wanted.before is not None:
+            query = query.where(revision < wanted.before)
+        query = query.order_by(revision.desc() if newest_first else revision.asc()).limit(limit)
+        return set(connection.execute(query).scalars())
+
+    conditions = _conditions(organization, wanted)
+    found: set[int] = set()
     if wanted.actor:
-        query, revision = _by_actor(organization, wanted.actor, conditions)
+        of_types = _types_at_once(wanted.types)
+        found = first(*_by_actor(organization, wanted.actor, [*conditions, of_types]))
     else:
-        query, revision = select(c.revision).distinct().where(*conditions), c.revision
-    query = query.where(revision > wanted.after)
-    if wanted.before is not None:
-        query = query.where(revision < wanted.before)
-    order = revision.desc() if newest_first else revision.asc()
-    return list(connection.execute(query.order_by(order).limit(limit)).scalars())
+        for of_type in _types_apart(wanted.types):
+            query = select(_C.revision).distinct().where(*conditions, of_type)
+            found |= first(query, _C.revision)
+    return sorted(found, reverse=newest_first)[:limit]
+
+
+def _conditions(organization: str, wanted: Wanted) -> list[ColumnElement[bool]]:
+    """All but those of types and revisions."""
+    conditions = [_C.organization_id == organization]
+    if wanted.machines is not None:
+        conditions.append(_C.machine_id.in_(wanted.machines))
+    if wanted.name:
+        conditions.append(_C.name == wanted.name)
+    return conditions
+
+
+def _types_apart(types: Collection[ResourceType]) -> Iterator[ColumnElement[bool]]:
+    """Few types one by one: an index has each in order, however rare or long ago it is. Many at
+    once: the newest changes are nearly all of them."""
+    if len(types) > len(ResourceType) // 2:
+        yield _types_at_once(types)
+    else:
+        yield from (_C.type == each.value for each in types)
+
+
+def _types_at_once(types: Collection[ResourceType]) -> ColumnElement[bool]:
+    """Not by an index: SQLite would sort all that it finds there."""
+    return _C.type.not_in([each.value for each in ResourceType if each not in types])
 
 
 def _by_actor(
     organization: str, actor: str, conditions: Sequence[ColumnElement[bool]]
 ) -> tuple[Select[Any], Column[Any]]:
     """From the change sets of an actor, which are few, to their changes."""
-    header, c = models.change_set.c, models.change.c
-    holds = exists().where(*conditions, c.revision == header.revision)
+    header = models.change_set.c
+    holds = exists().where(*conditions, _C.revision == header.revision)
     query = select(header.revision).where(
         header.organization_id == organization, header.actor == actor, holds
     )

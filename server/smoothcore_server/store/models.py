@@ -539,6 +539,8 @@ change = Table(
         ["organization_id", "revision"], ["change_set.organization_id", "change_set.revision"]
     ),
     Index(None, "organization_id", "type", "name", "revision", "ordinal"),
+    # What a list of the changes of a type reads, and nothing besides.
+    Index(None, "organization_id", "type", "revision", "machine_id"),
 )
 
 # Not on the organization's row: compaction then keeps no writer waiting.
