@@ -25,7 +25,10 @@ def demo() -> subprocess.CompletedProcess[str]:
 
 def test_the_demo_holds(demo: subprocess.CompletedProcess[str]) -> None:
     assert demo.returncode == 0, demo.stdout + demo.stderr
-    for word in ("GEOMETRY_MISMATCH", "SUSPECT", "WRONG_TOOL", " ms "):
+    story = ("GEOMETRY_MISMATCH", "SUSPECT", "WRONG_TOOL", " ms ", "PERMISSION_DENIED")
+    # Ann may read neither users nor keys, and is told who it was.
+    actors = ("  Ann  machines/mill-1/readiness", ", by mill-1-gateway with")
+    for word in (*story, *actors):
         assert word in demo.stdout
 
 
