@@ -17,11 +17,13 @@ from google.protobuf.message import Message
 
 from smoothcore.v1 import audit_service_pb2, instance_service_pb2, organization_pb2
 from smoothcore_server.api.messages import audit as audit_message
+from smoothcore_server.api.messages import security_event
 from smoothcore_server.api.paging import MAX_SIZE
 from smoothcore_server.bootstrap import DEFAULT_ORGANIZATION, Database, restore_backup
 from smoothcore_server.cli_common import Config, DataDir, refuse_absent, run, with_database
 from smoothcore_server.config import ConfigError, Settings, load_settings, parse_span
 from smoothcore_server.domain.audit_head import AuditHead
+from smoothcore_server.domain.security_event import SecurityEventKind
 from smoothcore_server.operator_calls import Operator, is_served, open_operator
 
 T = TypeVar("T")
@@ -315,6 +317,10 @@ def events(
     organization: Annotated[
         str, typer.Option("--organization", help="Whose; without it, those that belong to none.")
     ] = "",
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Only of this kind, e.g. credential-refused; may be repeated."),
+    ] = None,
     actor: Annotated[str, typer.Option(help="Only of this actor, e.g. users/ann.")] = "",
     newest: Annotated[int, typer.Option(min=1, max=MAX_SIZE, help="How many at most.")] = 50,
     config: Config = None,
@@ -324,6 +330,7 @@ def events(
     organizations that do not exist, or the events of an organization."""
     request = instance_service_pb2.ListInstanceSecurityEventsRequest(
         parent=f"organizations/{organization}" if organization else "",
+        kinds=map(_kind, kind or ()),
         actor=actor,
         page_size=newest,
     )
@@ -333,6 +340,14 @@ def events(
 
     for each in _operate(load_settings(config, data_dir=data_dir), work).security_events:
         print(_json(each))
+
+
+def _kind(word: str) -> audit_service_pb2.SecurityEventKind.ValueType:
+    try:
+        return security_event.KIND.value(SecurityEventKind(word.upper().replace("-", "_")))
+    except ValueError:
+        words = ", ".join(each.value.lower().replace("_", "-") for each in SecurityEventKind)
+        raise ConfigError(f"--kind is one of: {words}") from None
 
 
 @audit_app.command("verify")

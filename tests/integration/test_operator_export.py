@@ -277,5 +277,12 @@ async def test_the_command_lists_the_events(
     assert [each["eventId"] for each in lines][-2:] == [
         each.event_id for each in await events(operator)
     ][-2:]
+    command = ("audit", "events", "--kind", "login-refused")
+    some = await asyncio.to_thread(smoothd, database_settings, *command)
+    assert {json.loads(line)["kind"] for line in some.stdout.splitlines()} == {
+        "SECURITY_EVENT_KIND_LOGIN_REFUSED"
+    }
+    wrong = await asyncio.to_thread(smoothd, database_settings, *command, "--kind", "nothing")
+    assert (wrong.returncode, "credential-refused" in wrong.stderr) == (2, True)
     one = await asyncio.to_thread(smoothd, database_settings, "audit", "events", "--newest", "1")
     assert len(one.stdout.splitlines()) == 1
