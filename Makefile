@@ -1,7 +1,7 @@
 # Smooth Core. `make` shows what there is.
 #
 # Shares of CI's time (2 cores, 15 minutes in all, install included):
-#   install 2 min | verify 1 min | test 9 min
+#   install 2 min | verify 1 min | test 7 min
 # Of test, the short robustness runs take about 90 s (tests/robustness: both engines, known bugs, soak).
 
 PY ?= python3

@@ -76,8 +76,8 @@ def database_settings(
     settings = prepared.settings | {"data_dir": prepared.data_for(tmp_path / "data")}
     if "database_url" in settings:
         postgres: PostgresServer = request.getfixturevalue("postgres")
-        template = settings["database_url"].rpartition("/")[2]
-        settings |= {"database_url": postgres.new_database(template), "postgres_pool_size": 5}
+        url = postgres.new_database(prepared.template)
+        settings |= {"database_url": url, "postgres_pool_size": 5}
     return settings
 
 

@@ -79,8 +79,8 @@ async def prepared_sqlite(
 @pytest.fixture(scope="module")
 async def prepared_postgresql(prepared_postgresql: Prepared, postgres: PostgresServer) -> Prepared:
     """The same on PostgreSQL."""
-    template = prepared_postgresql.settings["database_url"].rpartition("/")[2]
-    return await with_log(prepared_postgresql, database_url=postgres.new_database(template))
+    url = postgres.new_database(prepared_postgresql.template)
+    return await with_log(prepared_postgresql, database_url=url)
 
 
 async def with_log(prepared: Prepared, **place: Any) -> Prepared:

@@ -26,6 +26,7 @@ from tests.feed.following import Follower, eventually, following, reason
 from tests.feed.writing import create_tool
 from tests.support.certificates import Authority, write_served
 from tests.support.postgres import PostgresServer
+from tests.support.prepared import Prepared
 from tests.support.requests import create_key
 from tests.support.smooth import Caller, ServerProcess
 
@@ -94,18 +95,20 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Shop]:
-    """Two workers on an empty database."""
+async def shop(
+    postgres: PostgresServer, prepared_postgresql: Prepared, tmp_path: Path
+) -> AsyncIterator[Shop]:
+    """Two workers on a database that nothing is in."""
+    data_dir = prepared_postgresql.data_for(tmp_path / "data")
     metrics_port = free_port(WORKERS)
     environment = {
-        "SMOOTHD_DATABASE_URL": postgres.new_database(),
+        "SMOOTHD_DATABASE_URL": postgres.new_database(prepared_postgresql.template),
         "SMOOTHD_METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
         "SMOOTHD_POSTGRES_POOL_SIZE": "3",
     }
     arguments = ("--workers", str(WORKERS))
-    process = await asyncio.to_thread(
-        ServerProcess, tmp_path / "data", *arguments, environment=environment
-    )
+    process = await asyncio.to_thread(ServerProcess, data_dir, *arguments, environment=environment)
+    process.admin_key = prepared_postgresql.admin_key
     made = Shop(process, metrics_port)
     yield made
     await made.close()

@@ -18,6 +18,12 @@ class Prepared:
     settings: dict[str, Any]
     admin_key: str
 
+    @property
+    def template(self) -> str:
+        """The name of its database on PostgreSQL, to make others of."""
+        url: str = self.settings["database_url"]
+        return url.rpartition("/")[2]
+
     def data_for(self, folder: Path) -> Path:
         """A copy of its data directory."""
         return shutil.copytree(self.settings["data_dir"], folder)
