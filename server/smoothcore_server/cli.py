@@ -124,7 +124,7 @@ def _keep_what_is_there() -> None:
     """Have the garbage collector pass over all that a started server holds: it stays, and looking
     through it again took half the time of a big reply."""
     gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
+    gc.set_threshold(50_000, 10, 20)
 
 
 def _tell_addresses(

@@ -57,6 +57,10 @@ async def test_each_call_is_one_line_with_its_caller(served: Running) -> None:
     with capture_logs() as logs:
         await served.get_tool()
         await refused(served.get_tool("sk_wrong"))
+        # A client has its answer before the line about it is written.
+        await served.settled_metric(
+            "grpc_server_handled_total", 1, **GET, grpc_code="Unauthenticated"
+        )
     good, bad = [line for line in logs if line["event"] == "call"]
     assert (good["method"], good["code"], good["principal"]) == (
         "ToolService.GetTool",

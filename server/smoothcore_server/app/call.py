@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import unquote
 
@@ -45,6 +46,7 @@ def address_of(peer: str) -> str:
     return unquote(rest).rpartition(":")[0]
 
 
+@lru_cache(maxsize=1_024)
 def network_of(address: str) -> str:
     """What is counted as one caller: an IPv4 address, or the /64 that an IPv6 host has of its
     own and could take 2^64 addresses from."""

@@ -9,14 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from smoothcore_server.app.read_times import checked_read_time
 from smoothcore_server.domain.errors import ErrorReason, FailedPreconditionError
 from smoothcore_server.domain.machine import Machine, TableState
 from smoothcore_server.store import models
 from smoothcore_server.store.machine_status import StoredSnapshot
+from smoothcore_server.store.prepared import Rows
 from smoothcore_server.store.transaction import Reader, Transaction
+
+_C = models.tool_table_entry.c
+_ENTRIES = Rows(
+    select(func.count(), func.max(_C.revision), func.max(_C.read_time)).where(
+        _C.organization_id == bindparam("organization"), _C.machine_id == bindparam("machine")
+    )
+)
+"""How many entries a machine has, and the newest of what is in them."""
 
 
 class TableChangedError(Exception):
@@ -111,12 +120,8 @@ def _standing(reader: Reader, machine: Machine) -> _Standing | None:
     status = reader.machine_status.find(machine.id)
     if status is None or status.snapshot is None or status.table_read_time is None:
         return None
-    c = models.tool_table_entry.c
-    count, revision, read_time = reader.connection.execute(
-        select(func.count(), func.max(c.revision), func.max(c.read_time)).where(
-            c.organization_id == reader.organization, c.machine_id == machine.id
-        )
-    ).one()
+    of_machine = {"organization": reader.organization, "machine": machine.id}
+    ((count, revision, read_time),) = _ENTRIES.all(reader.connection, of_machine)
     if count != status.snapshot.entry_count or (revision or 0) > status.snapshot.revision:
         return None
     return _Standing(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from smoothcore_server.domain.length import Length
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import EPOCH, Meta
 from smoothcore_server.domain.tool_table import escape_address
 
@@ -22,7 +23,7 @@ class BindingState(enum.Enum):
     ENDED = "ENDED"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Binding:
     """An entry *is* a tool, from ``start_time`` until ``end_time``."""
 

@@ -7,17 +7,18 @@ never matters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from smoothcore_server.domain.binding import Binding, BindingState
 from smoothcore_server.domain.kind_rules import WEAR_MEANINGS, own_register_size
 from smoothcore_server.domain.length import Length, agree, same_value
 from smoothcore_server.domain.machine import Machine
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_table import EntryState, Registers, ToolTableEntry
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Register:
     """A register that can speak against a binding."""
 

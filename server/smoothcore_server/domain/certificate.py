@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from smoothcore_server.domain.record import record
 
 NAME_PATTERN = (
     r"DNS:[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9])?|URI:[a-z][a-z0-9+.-]{0,30}:[\x21-\x7e]{1,500}"
@@ -17,7 +18,7 @@ MAX_NAMES = 10
 """Of one key."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ClientCertificate:
     """A certificate that a client has shown, and that the TLS handshake has verified."""
 

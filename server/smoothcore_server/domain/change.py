@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
+
+from smoothcore_server.domain.record import record
 
 
 class ResourceType(enum.Enum):
@@ -56,7 +57,7 @@ class ChangeKind(enum.Enum):
     DELETED = "DELETED"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Change:
     """One resource that changed, with its serialized images."""
 
@@ -70,7 +71,7 @@ class Change:
     after: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ChangeSetHeader:
     """Who changed something, when, and the hash that chains it to all before it."""
 
@@ -90,7 +91,7 @@ class ChangeSetHeader:
     """HMAC over the chain hash before it, this header and the digest."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ChangeSet:
     """A header and its changes, by ordinal."""
 

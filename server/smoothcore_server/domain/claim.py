@@ -12,6 +12,7 @@ from smoothcore_server.domain.length import Length
 from smoothcore_server.domain.machine import Machine
 from smoothcore_server.domain.named_claim import THE_PROGRAM, NamedClaim
 from smoothcore_server.domain.program import HeaderTool, ProgramTool
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.tool import Tool, ToolGeometry
 from smoothcore_server.domain.tool_kind import ToolKind
 from smoothcore_server.domain.tool_table import EntryState, ToolTableEntry
@@ -68,7 +69,7 @@ class Rows:
         return sum(length is not None and length.mm == 0 for length in lengths)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Case:
     """All that is known about one tool number that the program calls."""
 
@@ -148,7 +149,7 @@ class Case:
         return all(claim.holds(tool) for claim in self.named)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SizeGap:
     """A size that the claim states, and the D register that says nothing of it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -14,6 +14,7 @@ from smoothcore_server.domain.length import (
     tolerance_mm,
 )
 from smoothcore_server.domain.machine import DiameterMeaning, Machine
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import EPOCH
 from smoothcore_server.domain.tool_table import EntryState, ToolTableEntry
 from smoothcore_server.domain.verification import CompareSource, Comparison, UnverifiableReason
@@ -29,7 +30,7 @@ _RADII = frozenset({DiameterMeaning.RADIUS, DiameterMeaning.RADIUS_WEAR})
 _RADIUS_FACTOR = {DiameterMeaning.DIAMETER: "0.5", DiameterMeaning.RADIUS: "1"}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SizeReading:
     """What a D register says of the size of its tool: a diameter, on a lathe a nose radius."""
 
@@ -127,7 +128,7 @@ def within_wear_band(nominal: Length, found: Length, machine: Machine) -> bool:
     return 0 < nominal.mm - found.mm <= wear_band_mm(machine) * _EDGE
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Found:
     """A value to compare with what a claim states, and where it comes from."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
+
+from smoothcore_server.domain.record import record
 
 
 class ErrorReason(enum.Enum):
@@ -49,7 +50,7 @@ class ErrorReason(enum.Enum):
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FieldViolation:
     """One field of a request that breaks its rule."""
 

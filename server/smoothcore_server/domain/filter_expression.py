@@ -26,10 +26,11 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from smoothcore_server.domain.errors import InvalidArgumentError, invalid_field
+from smoothcore_server.domain.record import record
 
 MAX_TEXT = 2_000
 MAX_TERMS = 50
@@ -48,7 +49,7 @@ class Operator(enum.Enum):
     HAS = ":"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Comparison:
     """``FIELD OPERATOR VALUE``. What the value means is the field's business."""
 
@@ -62,21 +63,21 @@ class Comparison:
     value_position: int = field(default=1, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Not:
     """What does not fulfil a filter."""
 
     inner: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class And:
     """What fulfils all of two or more filters."""
 
     parts: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Or:
     """What fulfils one of two or more filters."""
 

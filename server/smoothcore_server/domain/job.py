@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import Meta
 
 
@@ -17,7 +18,7 @@ class JobState(enum.Enum):
     ENDED = "ENDED"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Job:
     """A program that is to run, runs or has run on a machine, or the tools it needs there."""
 

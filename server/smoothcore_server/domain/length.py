@@ -10,9 +10,9 @@ import enum
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
+
+from smoothcore_server.domain.record import record
 
 MM_PER_INCH = 25.4
 """Exact by definition (international yard and pound agreement, 1959)."""
@@ -49,7 +49,7 @@ class UnreadableLengthError(ValueError):
     """A text is no usable length; the message says why and can be shown to a person."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Length:
     """A length as its source stated it. Make one with `Length.parse` or `Length.of`."""
 
@@ -65,9 +65,17 @@ class Length:
         beyond five metres. ``-0.0`` becomes ``0.0``.
         """
         text = text.strip()
-        if len(text) > _MAX_TEXT:
+        if len(text) > _MAX_TEXT or not _DECIMAL.fullmatch(text):
             raise UnreadableLengthError(f"{text[:_MAX_TEXT]!r} is not a decimal number")
-        return _parsed(text, unit)
+        value = float(text)
+        # Rounded, since 0.375 in is 9.525 mm and not 9.5249999999999986.
+        mm = round(value * MM_PER_INCH, 9) if unit is LengthUnit.INCH else value
+        # Infinity and NaN are not between these either.
+        if not -MAX_LENGTH_MM <= mm <= MAX_LENGTH_MM:
+            raise UnreadableLengthError(f"{text!r} {unit.value} is longer than 5 m")
+        if value == 0:
+            return cls(text.lstrip("+-"), unit, 0.0)
+        return cls(text, unit, mm)
 
     @classmethod
     def of(cls, value: float, unit: LengthUnit) -> Length:
@@ -101,23 +109,6 @@ class Length:
     def __str__(self) -> str:
         """For people: ``6.35 mm``, without the plus and the lone point that controls print."""
         return f"{self.text.removeprefix('+').removesuffix('.')} {self.unit.value}"
-
-
-@lru_cache(maxsize=16_384)
-def _parsed(text: str, unit: LengthUnit) -> Length:
-    """Kept, since a table is read again and again, and each of its texts twice each time: by
-    validation and by what stores it."""
-    if not _DECIMAL.fullmatch(text):
-        raise UnreadableLengthError(f"{text!r} is not a decimal number")
-    value = float(text)
-    # Rounded, since 0.375 in is 9.525 mm and not 9.5249999999999986.
-    mm = round(value * MM_PER_INCH if unit is LengthUnit.INCH else value, 9)
-    # Infinity and NaN are not between these either.
-    if not -MAX_LENGTH_MM <= mm <= MAX_LENGTH_MM:
-        raise UnreadableLengthError(f"{text!r} {unit.value} is longer than 5 m")
-    if value == 0:
-        text, mm = text.lstrip("+-"), 0.0
-    return Length(text, unit, mm)
 
 
 def tolerance_mm(lengths: Iterable[Length]) -> float:

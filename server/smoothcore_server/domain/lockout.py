@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from smoothcore_server.domain.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Backoff:
     """Some attempts are free; each one after them has to wait twice as long as the one before."""
 

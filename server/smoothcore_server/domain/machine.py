@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 
 from smoothcore_server.domain.length import Length, LengthUnit
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import Meta
 
 DEFAULT_STALENESS_LIMIT = timedelta(hours=12)
@@ -105,7 +106,7 @@ class TableState(enum.Enum):
     """A push was held, so the stored table may no longer be what the control has."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RegisterProfile:
     """What the registers of a machine mean, and whether a person has said so."""
 
@@ -113,7 +114,7 @@ class RegisterProfile:
     confirmed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Machine:
     """A control with a tool table."""
 

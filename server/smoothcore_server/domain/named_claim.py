@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from smoothcore_server.domain.length import Length
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.tool import Tool, ToolGeometry
 from smoothcore_server.domain.tool_kind import ToolKind
 from smoothcore_server.domain.tool_type import ToolType
@@ -13,7 +14,7 @@ THE_PROGRAM = "the program"
 """Who makes a claim that a person has pinned to a program."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NamedClaim:
     """That a number is to be a certain tool, or a tool of a certain type."""
 
@@ -81,7 +82,7 @@ class NamedClaim:
         return self.tool_type_id != other.tool_type_id
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SetClaims:
     """What a tool set says of tool numbers."""
 

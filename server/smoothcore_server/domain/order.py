@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from smoothcore_server.domain.errors import InvalidArgumentError, invalid_field
+from smoothcore_server.domain.record import record
 
 MAX_TEXT = 500
 MAX_TERMS = 5
@@ -22,7 +23,7 @@ _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*", re.A
 _DIRECTIONS = {"asc": False, "desc": True}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OrderTerm:
     """One field and its direction."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 
 from smoothcore_server.domain.errors import ErrorReason, PermissionDeniedError
+from smoothcore_server.domain.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Organization:
     """A shop or a plant: everything belongs to exactly one."""
 

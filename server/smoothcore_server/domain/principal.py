@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import Meta
 
 EVERYTHING = "*"
@@ -38,7 +39,7 @@ PERMISSIONS = frozenset(
 """All that a credential can be allowed; ``*`` stands for all of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reach:
     """What a credential may do at most."""
 
@@ -51,7 +52,7 @@ class Reach:
     """When it ends; None for never."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Principal:
     """Who makes a call, and what they may do now. Made by the server from a credential."""
 
@@ -98,7 +99,7 @@ class Principal:
         return frozenset({self.name, *(f"roles/{role}" for role in self.roles)})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ApiKey:
     """A credential of a program."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from smoothcore_server.domain.length import Length, LengthUnit
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import Meta
 from smoothcore_server.domain.tool_kind import ToolKind
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HeaderTool:
     """A tool comment, e.g. ``(T1 D=3.175 CR=0 TAPER=30deg - chamfer mill)``.
 
@@ -31,7 +32,7 @@ class HeaderTool:
     vendor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RegisterUse:
     """A register number that the program calls while a tool is in the spindle."""
 
@@ -39,7 +40,7 @@ class RegisterUse:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ToolCall:
     """A tool change to a number, e.g. ``T3 M6``."""
 
@@ -47,7 +48,7 @@ class ToolCall:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ProgramTool:
     """All that the program says of one tool number that it calls."""
 
@@ -85,7 +86,7 @@ class IncompleteReason(enum.Enum):
     """It takes an H or D number from a variable or an expression (G43 H#4120)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IncompleteCall:
     """A line from which the tools cannot be told."""
 
@@ -102,7 +103,7 @@ class UnitState(enum.Enum):
     BOTH = "BOTH"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ProgramContents:
     """What a reader found in an NC program."""
 
@@ -122,7 +123,7 @@ class ProgramContents:
     """Notes for a person on what was skipped (e.g. an unclosed comment), at most 20."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Program:
     """A posted NC program, named by the SHA-256 of its bytes. A re-post is a new program."""
 

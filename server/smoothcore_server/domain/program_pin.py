@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from smoothcore_server.domain.binding import BindingState
 from smoothcore_server.domain.bound_tools import BoundTools
 from smoothcore_server.domain.claim import Rows
 from smoothcore_server.domain.program import ProgramContents
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import Meta
 from smoothcore_server.domain.tool_table import EntryState
 from smoothcore_server.domain.verification import TableFacts
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PinnedTool:
     """The tool that a number stands for."""
 
@@ -21,7 +22,7 @@ class PinnedTool:
     tool_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ProgramPin:
     """What was bound when a person said "this is what the program needs". By content hash: a
     re-post has no pin."""

@@ -6,10 +6,10 @@ its bucket would be full again if nothing more came. It is a token bucket withou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from smoothcore_server.domain.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rate:
     """So many per second, and so many at once after a pause."""
 

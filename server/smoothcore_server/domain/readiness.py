@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import Meta
 from smoothcore_server.domain.verification import Report
 
@@ -21,7 +22,7 @@ class ReadinessState(enum.Enum):
 NO_JOB_REPORT = Report(ready=False, headline="no active job")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Readiness:
     """One per machine that ever had an active job."""
 

@@ -6,7 +6,7 @@ calls none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from smoothcore_server.domain.claim import Case, Evidence, SizeGap
 from smoothcore_server.domain.comparing import (
@@ -27,6 +27,7 @@ from smoothcore_server.domain.kind_rules import (
 from smoothcore_server.domain.length import Length
 from smoothcore_server.domain.machine import MachineKind
 from smoothcore_server.domain.next_steps import confirm_profile, correct_row
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.tool_table import ToolTableEntry
 from smoothcore_server.domain.verification import (
     CompareSource,
@@ -41,7 +42,7 @@ regrind tenths; but a size that was typed into the wear register is that of a cu
 smaller. G41 would stand off by it: the part is scrap at best."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Wanted:
     """The size that a D register should tell."""
 

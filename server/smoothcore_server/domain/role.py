@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from smoothcore_server.domain.principal import EVERYTHING
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import Meta
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Role:
     """A set of permissions with a name."""
 

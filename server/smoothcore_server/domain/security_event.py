@@ -7,8 +7,9 @@ failing to log in could also hold its lock.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime
+
+from smoothcore_server.domain.record import record
 
 
 class SecurityEventKind(enum.Enum):
@@ -27,7 +28,7 @@ class SecurityEventKind(enum.Enum):
     OPERATOR_CALL = "OPERATOR_CALL"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Subject:
     """What an event is about. The same within a short time is one event that is counted."""
 
@@ -46,7 +47,7 @@ class Subject:
     """The reason of the error, where there was one."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SecurityEvent:
     """One event, or several that are the same."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from smoothcore_server.domain.record import record
 
 
 class SessionEnd(enum.Enum):
@@ -20,7 +21,7 @@ class SessionEnd(enum.Enum):
     """A refresh token was presented again: one of two who have it has stolen it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SessionLifetimes:
     """How long things last."""
 
@@ -30,7 +31,7 @@ class SessionLifetimes:
     """From the last renewal: how long a refresh token works."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Session:
     """A login of a user. No part of the change log: an attacker could fill it."""
 
@@ -56,7 +57,7 @@ class Session:
         return valid_after is None or self.create_time > valid_after
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RefreshToken:
     """What renews a session, once. The secret is not stored."""
 

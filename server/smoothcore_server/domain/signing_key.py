@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
+
+from smoothcore_server.domain.record import record
 
 
 class SigningKeyState(enum.Enum):
@@ -18,7 +20,7 @@ class SigningKeyState(enum.Enum):
     """Signs no more; what it has signed stays valid until ``expire_time``."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SigningKey:
     """An Ed25519 key pair. All replicas of an instance share them."""
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime
 
 from smoothcore_server.domain.length import Length, same_value
 from smoothcore_server.domain.machine import Machine
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.tool_table import (
     EntryState,
     ParsedTable,
@@ -51,7 +52,7 @@ class RowOutcome(enum.Enum):
     MISSING = "MISSING"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RowPlan:
     """What becomes of one row: the entry before, and the entry to store (without its meta)."""
 
@@ -67,7 +68,7 @@ class RowPlan:
         return self.entry.address
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PushPlan:
     """What a whole push does."""
 
@@ -91,7 +92,7 @@ class PushPlan:
         return all(row.outcome is RowOutcome.UNCHANGED for row in self.rows)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Reading:
     """Who read the table, and when."""
 

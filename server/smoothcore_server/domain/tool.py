@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from smoothcore_server.domain.length import Length
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import Meta
 from smoothcore_server.domain.tool_kind import ToolKind
 
@@ -21,7 +22,7 @@ class ToolCondition(enum.Enum):
     SCRAPPED = "SCRAPPED"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ToolGeometry:
     """Nominal sizes as somebody asserted them, by ISO 13399 property code."""
 
@@ -35,7 +36,7 @@ class ToolGeometry:
     point_angle_deg: float | None = None  # SIG
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tool:
     """A physical assembly: one that can be picked up, bound to a row, and broken."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import Meta
 
 
@@ -19,7 +20,7 @@ class ToolSetKind(enum.Enum):
     """What a job needs: numbers are claims, unique, and can be verified."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ToolSetMember:
     """A tool or a tool type, perhaps on a number. Exactly one of the two ids is set."""
 
@@ -34,7 +35,7 @@ class ToolSetMember:
         return f"tools/{self.tool_id}" if self.tool_id else f"toolTypes/{self.tool_type_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ToolSet:
     """A named list of tools or tool types."""
 

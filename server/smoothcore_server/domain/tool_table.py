@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from smoothcore_server.domain.length import Length
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import EPOCH, Meta
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Registers:
     """The registers of one row. None means that the source had no such value: not zero.
 
@@ -41,7 +42,7 @@ class Registers:
     is None, and the row stays."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TableRow:
     """One readable row of a tool table, before anything is known about it."""
 
@@ -57,7 +58,7 @@ class TableRow:
     """The line as it stood in the file, without its line end."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TableProblem:
     """A line that could not be read, as the control would skip it, or a value that was dropped."""
 
@@ -69,7 +70,7 @@ class TableProblem:
     """The row it was meant for, where that could still be told: that row is UNREADABLE."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ParsedTable:
     """What a reader found in a file. Repeated addresses are all in ``rows``, in file order."""
 
@@ -88,7 +89,7 @@ class EntryState(enum.Enum):
     """It was in an earlier snapshot and is not in the newest."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RepeatedAddress:
     """An address that more than one row of a push claims."""
 
@@ -117,7 +118,7 @@ class ReadFrom(enum.Enum):
     OPERATOR = "OPERATOR"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ToolTableEntry:
     """One row of a machine's tool table as last read. Observed only."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import Meta
 from smoothcore_server.domain.tool import ToolGeometry
 from smoothcore_server.domain.tool_kind import ToolKind
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ToolType:
     """An article of a maker: what a tool is one of."""
 

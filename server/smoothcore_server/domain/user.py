@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.resource import Meta
 
 EXTERNAL_PREFIX = "oidc-"
@@ -18,7 +19,7 @@ def is_email(text: str) -> bool:
     return _EMAIL.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class User:
     """A person in an organization, as the change log knows them: by id, with no word about who
     they are. That stands in `Person`, which can be erased without touching the log."""
@@ -45,7 +46,7 @@ class User:
         return f"users/{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Person:
     """Who a user is. Never in the change log, in an idempotency record or in a log line."""
 

@@ -6,13 +6,14 @@ This module holds the words of a report; `smoothcore_server.domain.verify` holds
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from smoothcore_server.domain.binding import Binding
 from smoothcore_server.domain.machine import Assurance, Machine
 from smoothcore_server.domain.named_claim import SetClaims
 from smoothcore_server.domain.program import ProgramContents
+from smoothcore_server.domain.record import record
 from smoothcore_server.domain.tool import Tool
 from smoothcore_server.domain.tool_table import ToolTableEntry
 from smoothcore_server.domain.tool_type import ToolType
@@ -80,7 +81,7 @@ class CompareSource(enum.Enum):
     BOUND_TOOL = "BOUND_TOOL"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Comparison:
     """One field that was compared: what was expected, what was found, and where."""
 
@@ -101,7 +102,7 @@ class Comparison:
     tolerance_mm: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NotCompared:
     """A field that could not be compared, and why."""
 
@@ -109,7 +110,7 @@ class NotCompared:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong with a claim. The first decides the verdict; all are listed."""
 
@@ -118,7 +119,7 @@ class Finding:
     next_step: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Verdict:
     """The verdict on one tool number that the program calls."""
 
@@ -144,7 +145,7 @@ class Verdict:
     """Newest revision among the facts that the verdict rests on; 0 for an inline table."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReportFinding:
     """Something about the whole program or table that keeps the report from being READY."""
 
@@ -155,7 +156,7 @@ class ReportFinding:
     """Line of the program, where one can be named."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Report:
     """A dated verdict. READY means that the data agree, and no more: two tools swapped at equal
     registers cannot be seen."""
@@ -169,7 +170,7 @@ class Report:
     """When the facts get older than the machine's staleness limit; None for an inline table."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TableFacts:
     """All that is known of a table when a program is verified against it."""
 
@@ -186,7 +187,7 @@ class TableFacts:
     """By id: the types of ``tools``, for the sizes that those do not state themselves."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ProgramFacts:
     """The program that is verified, what has been pinned for it, and the tool set beside it."""
 

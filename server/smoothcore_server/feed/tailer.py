@@ -114,7 +114,10 @@ class Feed:
 
     def _committed(self, loop: asyncio.AbstractEventLoop, new: NewChangeSet) -> None:
         try:
-            loop.call_soon_threadsafe(self._take, new)
+            if asyncio.get_running_loop() is loop:
+                loop.call_soon(self._take, new)
+            else:
+                loop.call_soon_threadsafe(self._take, new)
         except RuntimeError:
             # The loop is closed: this process is on its way out, and readers resume elsewhere.
             log.debug("a commit came after the feed had ended")

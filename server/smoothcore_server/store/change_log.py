@@ -32,7 +32,7 @@ from smoothcore_server.domain.change import (
     ResourceType,
 )
 from smoothcore_server.store import models
-from smoothcore_server.store.many_rows import ManyRows
+from smoothcore_server.store.prepared import ManyRows
 
 GENESIS = b"\x00" * 32
 """The chain hash before the first revision."""
@@ -41,6 +41,7 @@ MAX_READ_BYTES = 8 * 2**20
 _C = models.change.c
 _MAC = 16
 _LENGTH = struct.Struct(">Q").pack
+_NUMBER = struct.Struct(">QQ").pack
 
 # Made once: building a statement costs more than running it.
 _INSERT_HEADER = ManyRows(models.change_set.insert())
@@ -70,25 +71,37 @@ def content_of(
     after_digest: bytes,
 ) -> bytes:
     """All of a change that is hashed, unambiguously."""
-    return _fields(
-        ordinal.to_bytes(8, "big"),
-        type_.encode(),
-        name.encode(),
-        machine_id.encode(),
-        kind.encode(),
-        before_digest,
-        after_digest,
+    of_name = name.encode()
+    return b"".join(
+        (
+            _NUMBER(8, ordinal),
+            _text(type_),
+            _LENGTH(len(of_name)),
+            of_name,
+            _text(machine_id),
+            _text(kind),
+            _LENGTH(len(before_digest)),
+            before_digest,
+            _LENGTH(len(after_digest)),
+            after_digest,
+        )
     )
+
+
+@lru_cache(maxsize=1_024)
+def _text(value: str) -> bytes:
+    """Kept, since the changes of a change set have these texts in common."""
+    return _fields(value.encode())
 
 
 def content(change: Change) -> bytes:
     """All of a change that is hashed, of one that has its images."""
     return content_of(
         change.ordinal,
-        change.type.value,
+        change.type._value_,
         change.name,
         change.machine_id,
-        change.kind.value,
+        change.kind._value_,
         image_digest(change.before),
         image_digest(change.after),
     )

@@ -7,14 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from smoothcore_server.domain.errors import ErrorReason, InvalidArgumentError
 from smoothcore_server.store import models
+from smoothcore_server.store.prepared import ManyRows, Rows
 from smoothcore_server.store.transaction import Author
 
 T = TypeVar("T")
 KEPT_FOR = timedelta(hours=24)
+_KEY = ("organization_id", "principal", "method", "request_id")
+_FIND = Rows(
+    select(models.request.c.fingerprint, models.request.c.reply).where(
+        *[models.request.c[name] == bindparam(name) for name in _KEY]
+    )
+)
+_KEEP = ManyRows(models.request.insert())
 
 
 @dataclass(frozen=True)
@@ -34,23 +42,17 @@ def replay(connection: Connection, author: Author, idempotency: Idempotency[T]) 
     Raises InvalidArgumentError if the earlier call had other content. Runs under the
     organization's lock, so of two parallel calls one is first.
     """
-    c = models.request.c
-    query = select(c.fingerprint, c.reply).where(
-        c.organization_id == author.organization,
-        c.principal == author.actor,
-        c.method == author.method,
-        c.request_id == author.request_id,
-    )
-    row = connection.execute(query).first()
+    row = _FIND.first(connection, _key(author))
     if row is None:
         return None
-    if row.fingerprint != idempotency.fingerprint:
+    fingerprint, reply = row
+    if fingerprint != idempotency.fingerprint:
         raise InvalidArgumentError(
             ErrorReason.REQUEST_ID_REUSED,
             f"request_id {author.request_id!r} was used before with other content; "
             "send a new request_id",
         )
-    return idempotency.decode(row.reply)
+    return idempotency.decode(reply)
 
 
 def keep(
@@ -58,15 +60,17 @@ def keep(
 ) -> None:
     """Store the answer of a first call, in the transaction of its write."""
     row: dict[str, Any] = {
-        "organization_id": author.organization,
-        "principal": author.actor,
-        "method": author.method,
-        "request_id": author.request_id,
+        **_key(author),
         "fingerprint": idempotency.fingerprint,
         "reply": idempotency.encode(reply),
         "create_time": now,
     }
-    connection.execute(models.request.insert().values(row))
+    _KEEP.run(connection, [row])
+
+
+def _key(author: Author) -> dict[str, str]:
+    values = (author.organization, author.actor, author.method, author.request_id)
+    return dict(zip(_KEY, values, strict=True))
 
 
 def forget_old(connection: Connection, now: datetime) -> int:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from smoothcore_server.store import models
+from smoothcore_server.store.prepared import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,15 @@ class StoredStatus:
     snapshot: StoredSnapshot | None = None
 
 
+_TABLE = models.machine_status
+_C = _TABLE.c
+_MINE = (_C.organization_id == bindparam("organization")) & (_C.machine_id == bindparam("machine"))
+_FIND = Rows(select(_C.last_seen_time, _C.table_read_time, _C.snapshot).where(_MINE))
+_SEEN = _TABLE.update().where(_MINE).values(last_seen_time=bindparam("seen"))
+_READ = _SEEN.values(table_read_time=bindparam("read"))
+_KEEP = _TABLE.update().where(_MINE).values(snapshot=bindparam("kept"))
+
+
 class MachineStatusTable:
     """The status rows of one organization."""
 
@@ -46,36 +56,30 @@ class MachineStatusTable:
 
     def find(self, machine_id: str) -> StoredStatus | None:
         """The status of a machine; None when nothing was ever reported about it."""
-        c = models.machine_status.c
-        query = select(c.last_seen_time, c.table_read_time, c.snapshot).where(self._is(machine_id))
-        row = self._connection.execute(query).first()
+        row = _FIND.first(self._connection, self._of(machine_id))
         if row is None:
             return None
         return StoredStatus(row[0], row[1], StoredSnapshot(**row[2]) if row[2] else None)
 
     def seen(self, machine_id: str, now: datetime, table_read_time: datetime | None) -> None:
         """Note that a machine was heard of, and perhaps that its whole table was read."""
-        values: dict[str, Any] = {"last_seen_time": now}
-        if table_read_time is not None:
-            values["table_read_time"] = table_read_time
-        update = models.machine_status.update().where(self._is(machine_id)).values(**values)
-        if self._connection.execute(update).rowcount == 0:
-            self._connection.execute(
-                models.machine_status.insert().values(
-                    organization_id=self._organization, machine_id=machine_id, **values
-                )
-            )
+        values = self._of(machine_id) | {"seen": now, "read": table_read_time}
+        update = _SEEN if table_read_time is None else _READ
+        if self._connection.execute(update, values).rowcount == 0:
+            row = {
+                "organization_id": self._organization,
+                "machine_id": machine_id,
+                "last_seen_time": now,
+                "table_read_time": table_read_time,
+            }
+            self._connection.execute(_TABLE.insert(), row)
 
     def keep_snapshot(self, machine_id: str, snapshot: StoredSnapshot | None) -> None:
         """Note what the table of a machine that was heard of is now; None where it is no snapshot
         that could come again."""
-        values = None if snapshot is None else dataclasses.asdict(snapshot)
-        update = models.machine_status.update().where(self._is(machine_id)).values(snapshot=values)
-        self._connection.execute(update)
+        kept = None if snapshot is None else dataclasses.asdict(snapshot)
+        self._connection.execute(_KEEP, self._of(machine_id) | {"kept": kept})
 
-    def _is(self, machine_id: str) -> ColumnElement[bool]:
-        c = models.machine_status.c
-        mine: ColumnElement[bool] = (c.organization_id == self._organization) & (
-            c.machine_id == machine_id
-        )
-        return mine
+    def _of(self, machine_id: str) -> dict[str, Any]:
+        """The parameters of the statements for a machine."""
+        return {"organization": self._organization, "machine": machine_id}

@@ -22,8 +22,9 @@ from sqlalchemy.types import NullType
 
 from smoothcore_server.domain.change import ResourceType
 from smoothcore_server.domain.resource import Meta
-from smoothcore_server.store.many_rows import ManyRows
 from smoothcore_server.store.mapping import Row, RowMapper
+from smoothcore_server.store.one_of import one_of
+from smoothcore_server.store.prepared import ManyRows, Rows
 
 
 class Resource(Protocol):
@@ -107,9 +108,9 @@ class Noun(Generic[R]):
         return any(field.name == "external_ids" for field in fields)
 
     @cached_property
-    def by_key(self) -> Select[Any]:
+    def by_key(self) -> Rows:
         """Reads the resource of a key; parameters have the names of the key's columns."""
-        return self.all.where(*map(self._is, self.key))
+        return Rows(self.all.where(*map(self._is, self.key)))
 
     @property
     def version(self) -> tuple[str, ...]:
@@ -126,9 +127,21 @@ class Noun(Generic[R]):
         return select(*columns).where(self._is("organization_id"))
 
     @cached_property
-    def version_by_key(self) -> Select[Any]:
+    def version_by_key(self) -> Rows:
         """Reads the version of a key."""
-        return self.versions.where(*map(self._is, self.key))
+        return Rows(self.versions.where(*map(self._is, self.key)))
+
+    @cached_property
+    def by_ids(self) -> Rows:
+        """Reads the resources of the ids in the parameter ``ids``; for nouns whose key is one."""
+        (key,) = self.key
+        return Rows(self.all.where(one_of(self.table.c[key], "ids")))
+
+    @cached_property
+    def versions_by_ids(self) -> Rows:
+        """Reads versions where `by_ids` reads resources."""
+        (key,) = self.key
+        return Rows(self.versions.where(one_of(self.table.c[key], "ids")))
 
     @cached_property
     def insert(self) -> ManyRows:
@@ -163,4 +176,6 @@ _DIGITS = re.compile(r"\d+", re.ASCII)
 
 def address_order(address: str) -> str:
     """A text whose order is the order of addresses for people: T2 before T10, 5 before 5.1."""
+    if address.isascii() and address.isdecimal():
+        return address.zfill(12)  # Nearly all of them.
     return _DIGITS.sub(lambda run: run[0].zfill(12), address)

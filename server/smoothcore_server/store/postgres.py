@@ -24,6 +24,7 @@ from smoothcore_server.store.engine import (
     RetryableError,
     closed,
 )
+from smoothcore_server.store.types import json_text
 
 T = TypeVar("T")
 
@@ -56,6 +57,7 @@ class PostgresEngine(Engine):
         self._thread.start()
         self._engine = create_async_engine(
             url,
+            json_serializer=json_text,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=connect_timeout_s,

@@ -7,14 +7,14 @@ from collections.abc import Collection
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from smoothcore_server.store import models
+from smoothcore_server.store.one_of import one_of
+from smoothcore_server.store.prepared import Rows
 
 _TABLE = models.readiness_source
 _MINE = _TABLE.c.organization_id == bindparam("organization")
-_OF_MACHINE = select(_TABLE.c.name).where(_MINE, _TABLE.c.machine_id == bindparam("machine"))
-_NAMED = _TABLE.c.name.in_(bindparam("names", expanding=True))
-_MACHINES = select(_TABLE.c.machine_id).where(_MINE, _NAMED).distinct()
-# For one name there is no list to be written into the statement each time.
-_MACHINES_OF_ONE = select(_TABLE.c.machine_id).where(_MINE, _TABLE.c.name == bindparam("name"))
+_OF_MACHINE = Rows(select(_TABLE.c.name).where(_MINE, _TABLE.c.machine_id == bindparam("machine")))
+_NAMED = one_of(_TABLE.c.name, "names")
+_MACHINES = Rows(select(_TABLE.c.machine_id).where(_MINE, _NAMED).distinct())
 _GONE = delete(_TABLE).where(_MINE, _TABLE.c.machine_id == bindparam("machine"), _NAMED)
 _NEW = insert(_TABLE)
 
@@ -33,16 +33,13 @@ class ReadinessSourceTable:
         """The ids of the machines whose readiness rests on any of these."""
         if not names:
             return set()
-        if len(names) == 1:
-            one = {"organization": self._organization, "name": next(iter(names))}
-            return set(self._connection.execute(_MACHINES_OF_ONE, one).scalars())
         asked = {"organization": self._organization, "names": sorted(names)}
-        return set(self._connection.execute(_MACHINES, asked).scalars())
+        return {machine for (machine,) in _MACHINES.all(self._connection, asked)}
 
     def replace(self, machine_id: str, names: Collection[str]) -> None:
         """Note what the readiness of a machine rests on now."""
         mine = {"organization": self._organization, "machine": machine_id}
-        before = set(self._connection.execute(_OF_MACHINE, mine).scalars())
+        before = {name for (name,) in _OF_MACHINE.all(self._connection, mine)}
         gone, new = sorted(before - set(names)), sorted(set(names) - before)
         if gone:
             self._connection.execute(_GONE, {**mine, "names": gone})

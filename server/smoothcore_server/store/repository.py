@@ -36,7 +36,7 @@ class Repository(Generic[R]):
 
     def find(self, *key: str) -> R | None:
         """The resource of this key, or None."""
-        found = self._reader.connection.execute(self._noun.by_key, self._key_of(key)).first()
+        found = self._noun.by_key.first(self._reader.connection, self._key_of(key))
         return None if found is None else self._from_row(found)
 
     def get(self, *key: str) -> R:
@@ -49,9 +49,9 @@ class Repository(Generic[R]):
     def get_many(self, ids: Sequence[str]) -> list[R]:
         """The resources of these ids, in this order; raises NotFoundError for the first that
         there is not. For nouns whose key is an id."""
-        (key,) = self._noun.key
-        parts = [ids[at : at + MAX_KEYS] for at in range(0, len(ids), MAX_KEYS)]
-        found = {each.name: each for part in parts for each in self.where(self.c[key].in_(part))}
+        wanted = {"organization_id": self.organization, "ids": list(ids)}
+        rows = self._noun.by_ids.all(self._reader.connection, wanted)
+        found = {each.name: each for each in map(self._from_row, rows)}
         names = [self._noun.name_of(each) for each in ids]
         for name in names:
             if name not in found:
@@ -85,9 +85,7 @@ class Repository(Generic[R]):
 
     def version(self, *key: str) -> Version:
         """The version of the resource of this key; raises NotFoundError."""
-        found = self._reader.connection.execute(
-            self._noun.version_by_key, self._key_of(key)
-        ).first()
+        found = self._noun.version_by_key.first(self._reader.connection, self._key_of(key))
         if found is None:
             raise not_found(self._noun.name_of(*key))
         return tuple(found)
@@ -233,19 +231,14 @@ class WritableRepository(Repository[R]):
         """The names of these resources that exist."""
         keys = [self._noun.key_in(resource) for resource in resources]
         if len(keys) == 1:
-            found = self._reader.connection.execute(
-                self._noun.version_by_key, self._key_of(keys[0])
-            ).first()
+            key = self._key_of(keys[0])
+            found = self._noun.version_by_key.first(self._reader.connection, key)
             return set() if found is None else {resources[0].name}
-        columns = [self.c[name] for name in self._noun.key]
-        taken: set[str] = set()
-        for at in range(0, len(keys), MAX_KEYS):
-            wanted = tuple_(*columns) if len(columns) > 1 else columns[0]
-            some = keys[at : at + MAX_KEYS]
-            values = some if len(columns) > 1 else [key[0] for key in some]
-            query = select(*columns).where(self._mine(), wanted.in_(values))
-            taken.update(self._noun.name_of(*key) for key in self._reader.connection.execute(query))
-        return taken
+        if len(self._noun.key) > 1:
+            return {resource.name for resource in self._of_keys(keys)}
+        ids = {"organization_id": self.organization, "ids": [key[0] for key in keys]}
+        versions = self._noun.versions_by_ids.all(self._reader.connection, ids)
+        return {self._noun.name_of(version[0]) for version in versions}
 
     def _replace(self, resources: Iterable[R]) -> None:
         keys = ("organization_id", *self._noun.key)

@@ -17,6 +17,7 @@ from sqlalchemy import Engine as SqlEngine
 from sqlalchemy.exc import OperationalError
 
 from smoothcore_server.store.engine import Body, DatabaseUnavailableError, Engine, closed
+from smoothcore_server.store.types import json_text
 
 T = TypeVar("T")
 READERS = 4
@@ -93,6 +94,7 @@ def _engine(path: Path, mode: str, begin: str, size: int) -> SqlEngine:
     engine = create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False),
+        json_serializer=json_text,
         poolclass=QueuePool,
         pool_size=size,
         max_overflow=0,

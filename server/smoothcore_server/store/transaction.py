@@ -26,6 +26,7 @@ from smoothcore_server.store.certificate_names import CertificateNames
 from smoothcore_server.store.machine_status import MachineStatusTable
 from smoothcore_server.store.noun import Noun, Resource
 from smoothcore_server.store.person_table import PersonTable
+from smoothcore_server.store.prepared import Rows
 from smoothcore_server.store.program_content import ProgramContentTable
 from smoothcore_server.store.readiness_sources import ReadinessSourceTable
 from smoothcore_server.store.repository import Repository, WritableRepository
@@ -89,20 +90,19 @@ class Resources(Generic[R]):
         return made
 
 
-# Made once: building a statement costs more than running it.
-_HEAD = select(
+_SELECT_HEAD = select(
     models.organization.c.revision,
     models.organization.c.commit_time,
     models.organization.c.chain_hash,
     models.organization.c.max_resources,
 ).where(models.organization.c.id == bindparam("organization"))
-_HEAD_LOCKED = _HEAD.with_for_update()
+_HEAD, _HEAD_LOCKED = Rows(_SELECT_HEAD), Rows(_SELECT_HEAD.with_for_update())
 
 
 def read_head(connection: Connection, organization: str, *, lock: bool = False) -> Head:
     """Where a log stands; with ``lock``, writers after this one wait. Raises NotFoundError."""
     statement = _HEAD_LOCKED if lock else _HEAD
-    row = connection.execute(statement, {"organization": organization}).first()
+    row = statement.first(connection, {"organization": organization})
     if row is None:
         raise not_found(f"organization {organization}")
     return Head(*row)

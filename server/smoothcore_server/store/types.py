@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
+
+_EMPTY: dict[type[Any], str] = {dict: "{}", list: "[]"}
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def json_text(value: Any) -> str:
+    """What a JSON column holds. Most are empty, and an encoder takes long to say so."""
+    return _encode(value) if value else _EMPTY.get(type(value)) or _encode(value)
+
 
 BYTE_ORDERED = Text().with_variant(Text(collation="C"), "postgresql")
 """Text in the order of its bytes, which SQLite's always is."""

@@ -243,7 +243,10 @@ def _external_ids_once(resource: str) -> CrossCheck:
     def check(message: Any) -> Iterator[Problem]:
         first: dict[tuple[str, str], int] = {}
         for index, request in enumerate(message.requests):
-            for given in _given_ids(getattr(request, resource), request):
+            about = getattr(request, resource)
+            if not about.external_ids:
+                continue
+            for given in _given_ids(about, request):
                 if first.setdefault(given, index) != index:
                     yield (
                         f"requests[{index}].{resource}.external_ids.{given[0]}",

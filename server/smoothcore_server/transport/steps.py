@@ -104,13 +104,16 @@ def present_step(field: FieldDescriptor, check: ValueCheck | None, required: boo
     return step
 
 
-def length_step(rule: Rule) -> Step:
-    """For a length; its path comes without a dot."""
+def length_step(name: str, rule: Rule, required: bool) -> Step:
+    """For a length. In one step, since the rows of a table are little else."""
 
-    def step(message: Any, path: str, found: Violations) -> None:
-        problem = length_problem(message, rule)
-        if problem:
-            found.add(f"{path}.{problem[0]}", problem[1])
+    def step(message: Any, prefix: str, found: Violations) -> None:
+        if message.HasField(name):
+            problem = length_problem(getattr(message, name), rule)
+            if problem:
+                found.add(f"{prefix}{name}.{problem[0]}", problem[1])
+        elif required:
+            found.add(prefix + name, "required")
 
     return step
 

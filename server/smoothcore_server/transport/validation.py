@@ -154,6 +154,8 @@ class _Compiler:
 
     def _submessage(self, field: FieldDescriptor) -> Step:
         name, required = field.name, self._is_required(field)
+        if _is_message(field, _LENGTH):
+            return length_step(name, rule_of(field.full_name), required)
         check = self._inner(field)
 
         def step(message: Any, prefix: str, found: Violations) -> None:
@@ -202,11 +204,8 @@ class _Compiler:
         """The check of a message in a field; its path comes without a dot."""
         kind = field.message_type
         assert kind is not None
-        rule = rule_of(field.full_name)
-        if kind.full_name == _LENGTH:
-            return length_step(rule)
         if kind.full_name.startswith("google.protobuf."):
-            return well_known_step(kind, rule)
+            return well_known_step(kind, rule_of(field.full_name))
         check = self._validator.check_of(kind)
 
         def step(message: Any, path: str, found: Violations) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from smoothcore.v1 import machine_service_pb2, tool_table_entry_pb2
 from smoothcore_server.api.messages.values import (
     LENGTH_UNIT,
     EnumMap,
+    Stated,
     meta_fields,
-    stated_fields,
-    stated_values,
-    timestamp,
+    time_fields,
 )
 from smoothcore_server.app.tool_table import PushResult, rows_with_numbers
 from smoothcore_server.domain import tool_table as domain
@@ -32,51 +32,55 @@ _READERS = {
     machine_service_pb2.TOOL_TABLE_FORMAT_LINUXCNC_TBL: linuxcnc_tbl.read,
     machine_service_pb2.TOOL_TABLE_FORMAT_CSV: csv_table.read,
 }
-_LENGTHS = (
-    "length_geometry",
-    "length_wear",
-    "diameter_geometry",
-    "diameter_wear",
-    "x",
-    "y",
-    "z",
-    "u",
-    "v",
-    "w",
+_REGISTERS = Stated(
+    lengths=(
+        "length_geometry",
+        "length_wear",
+        "diameter_geometry",
+        "diameter_wear",
+        "x",
+        "y",
+        "z",
+        "u",
+        "v",
+        "w",
+    ),
+    numbers=("a_deg", "b_deg", "c_deg", "front_angle_deg", "back_angle_deg", "orientation"),
 )
-_NUMBERS = ("a_deg", "b_deg", "c_deg", "front_angle_deg", "back_angle_deg", "orientation")
 MAX_PROBLEMS = 100
 MAX_TEXT = 200
 
 
-def registers_message(registers: domain.Registers) -> tool_table_entry_pb2.Registers:
-    """The registers of a row."""
-    return tool_table_entry_pb2.Registers(
-        **stated_fields(registers, _LENGTHS, _NUMBERS), unreadable_fields=registers.unreadable
-    )
+def _registers_fields(registers: domain.Registers) -> dict[str, Any]:
+    found = _REGISTERS.fields(registers)
+    if registers.unreadable:
+        found["unreadable_fields"] = registers.unreadable
+    return found
 
 
 def registers_from(message: tool_table_entry_pb2.Registers) -> domain.Registers:
     """The registers of a row that a caller states."""
-    return domain.Registers(**stated_values(message, _LENGTHS, _NUMBERS))
+    return domain.Registers(**_REGISTERS.values(message))
 
 
 def to_message(entry: domain.ToolTableEntry) -> tool_table_entry_pb2.ToolTableEntry:
     """The message of an entry."""
+    # Mappings are read at once, where messages would be made and then copied.
+    nested = meta_fields(entry.meta)
+    nested["registers"] = _registers_fields(entry.registers)
+    # A row that could never be read has no time of reading.
+    nested["read_time"] = time_fields(entry.read_time) if entry.read_time > EPOCH else None
     return tool_table_entry_pb2.ToolTableEntry(
         name=entry.name,
-        **meta_fields(entry.meta),
         address=entry.address,
         tool_number=entry.tool_number,
         pocket=entry.pocket,
-        registers=registers_message(entry.registers),
         description=entry.description,
         state=ENTRY_STATE.value(entry.state),
         state_reason=entry.state_reason,
-        # A row that could never be read has no time of reading.
-        read_time=timestamp(entry.read_time) if entry.read_time > EPOCH else None,
         read_from=READ_FROM.value(entry.read_from),
         reporter=entry.reporter,
+        **nested,
     )
 
 
@@ -137,13 +141,11 @@ def push_response(result: PushResult, revision: int) -> machine_service_pb2.Push
     response.missing_count = plan.count(RowOutcome.MISSING)
     response.ambiguous_count = plan.count_in(domain.EntryState.AMBIGUOUS)
     response.unreadable_count = plan.count_in(domain.EntryState.UNREADABLE)
-    response.row_results.extend(
-        machine_service_pb2.RowResult(
-            address=row.address, outcome=ROW_OUTCOME.value(row.outcome), message=row.message
-        )
-        for row in plan.rows
-        if row.outcome is not RowOutcome.UNCHANGED or row.message
-    )
+    for row in plan.rows:
+        if row.outcome is not RowOutcome.UNCHANGED or row.message:
+            response.row_results.add(
+                address=row.address, outcome=ROW_OUTCOME.value(row.outcome), message=row.message
+            )
     return response
 
 

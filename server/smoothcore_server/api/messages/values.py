@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -52,6 +53,9 @@ class EnumMap(Generic[E, V]):
 
 
 LENGTH_UNIT = EnumMap(domain.LengthUnit, length_pb2.LengthUnit, "LENGTH_UNIT")
+# Looked up for every length of a table.
+_UNIT_VALUES = {unit: LENGTH_UNIT.value(unit) for unit in domain.LengthUnit}
+_UNITS = {int(value): unit for unit, value in _UNIT_VALUES.items()}
 
 
 def length_message(length: domain.Length | None) -> length_pb2.Length | None:
@@ -61,26 +65,9 @@ def length_message(length: domain.Length | None) -> length_pb2.Length | None:
     return length_pb2.Length(text=length.text, unit=LENGTH_UNIT.value(length.unit), mm=length.mm)
 
 
-def stated_fields(holder: object, lengths: Iterable[str], numbers: Iterable[str]) -> dict[str, Any]:
-    """The fields of a message for those attributes of a dataclass that have a value."""
-    found: dict[str, Any] = {}
-    for name in lengths:
-        length = getattr(holder, name)
-        if length is not None:
-            # A mapping is read at once, where a message would be made and then copied.
-            unit = LENGTH_UNIT.value(length.unit)
-            found[name] = {"text": length.text, "unit": unit, "mm": length.mm}
-    for name in numbers:
-        value = getattr(holder, name)
-        if value is not None:
-            found[name] = value
-    return found
-
-
 def length_from(message: length_pb2.Length) -> domain.Length:
     """A length of a request; validation has made sure that it is one."""
-    unit = LENGTH_UNIT.member(message.unit)
-    assert unit is not None, "validation lets no length without a unit pass"
+    unit = _UNITS[message.unit]
     text = message.text
     if not text and message.WhichOneof("number") == "value":
         return domain.Length.of(message.value, unit)
@@ -93,12 +80,14 @@ def meta_fields(meta: Meta) -> dict[str, Any]:
         "uid": meta.uid,
         "etag": meta.etag,
         "revision": meta.revision,
-        "create_time": _time_fields(meta.create_time),
-        "update_time": _time_fields(meta.update_time),
+        "create_time": time_fields(meta.create_time),
+        "update_time": time_fields(meta.update_time),
     }
 
 
-def _time_fields(moment: datetime) -> dict[str, int]:
+@lru_cache(maxsize=64)
+def time_fields(moment: datetime) -> dict[str, int]:
+    """The fields of a Timestamp. Kept, since all that a transaction writes has the same times."""
     # Timestamp.FromDatetime goes by the calendar, and there are two in every resource.
     since = moment - EPOCH
     return {
@@ -107,25 +96,46 @@ def _time_fields(moment: datetime) -> dict[str, int]:
     }
 
 
-def stated_values(
-    message: Message, lengths: Container[str], numbers: Container[str]
-) -> dict[str, Any]:
-    """The attributes of a dataclass for those fields of a message that are there."""
-    found: dict[str, Any] = {}
-    for field, value in message.ListFields():
-        name = field.name
-        if name in lengths:
-            found[name] = length_from(value)
-        elif name in numbers:
-            found[name] = value
-    return found
+class Stated:
+    """Lengths and numbers that a message may state, each in the field of its attribute's name."""
+
+    def __init__(self, lengths: Sequence[str], numbers: Sequence[str]) -> None:
+        self._lengths = lengths
+        self._numbers = numbers
+        self._is_length = dict.fromkeys(numbers, False) | dict.fromkeys(lengths, True)
+
+    def fields(self, holder: object) -> dict[str, Any]:
+        """The fields of a message for those attributes of a dataclass that have a value."""
+        found: dict[str, Any] = {}
+        for name in self._lengths:
+            length = getattr(holder, name)
+            if length is not None:
+                # A mapping is read at once, where a message would be made and then copied.
+                unit = _UNIT_VALUES[length.unit]
+                found[name] = {"text": length.text, "unit": unit, "mm": length.mm}
+        for name in self._numbers:
+            value = getattr(holder, name)
+            if value is not None:
+                found[name] = value
+        return found
+
+    def values(self, message: Message) -> dict[str, Any]:
+        """The attributes of a dataclass for those fields of a message that are there."""
+        found: dict[str, Any] = {}
+        is_length = self._is_length
+        for field, value in message.ListFields():
+            name = field.name
+            known = is_length.get(name)
+            if known is not None:
+                found[name] = length_from(value) if known else value
+        return found
 
 
 def timestamp(moment: datetime | None) -> Timestamp | None:
     """A moment as a message."""
     if moment is None:
         return None
-    return Timestamp(**_time_fields(moment))
+    return Timestamp(**time_fields(moment))
 
 
 def moment_from(message: Timestamp) -> datetime:

@@ -1,0 +1,130 @@
+"""Statements that every call runs, without SQLAlchemy's work for each run and each row.
+
+They are built with SQLAlchemy and compiled once per dialect, as it compiles them; values pass
+through the processors of their types, which are called by functions that are made once, too. For
+many rows SQLAlchemy looks up each parameter again; that cost more than the database.
+
+On SQLite, where the database itself takes some microseconds, they go to the driver's cursor: a
+statement by way of SQLAlchemy's execution took ten times as long. Errors are raised as SQLAlchemy
+raises them. On PostgreSQL its execution is kept, since it also sees which connections are dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Dialect, Insert, LargeBinary, Select, Update
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
+
+Row: TypeAlias = Mapping[str, Any]
+_Process: TypeAlias = Callable[[Any], Any]
+_Values: TypeAlias = Callable[[Row], Sequence[Any]]
+_Convert: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+class ManyRows:
+    """An INSERT or UPDATE that takes its parameters, and the columns to set, from rows."""
+
+    def __init__(self, statement: Insert | Update) -> None:
+        self._statement = statement
+        self._compiled: dict[str, tuple[str, _Values]] = {}
+
+    def run(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Run it once for each row, of which there must be one; all have the same keys, now and
+        ever."""
+        dialect = connection.dialect
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = self._compile(dialect, list(rows[0]))
+        text, values = compiled
+        made = [values(row) for row in rows]
+        if dialect.name == "sqlite":
+            _on_driver(connection, text, lambda cursor: cursor.executemany(text, made))
+        else:
+            connection.exec_driver_sql(text, made)
+
+    def _compile(self, dialect: Dialect, keys: list[str]) -> tuple[str, _Values]:
+        compiled = self._statement.compile(dialect=dialect, column_keys=keys)
+        return str(compiled), _values(compiled, dialect)
+
+
+class Rows:
+    """A SELECT whose parameters are texts, numbers, or lists for `one_of`."""
+
+    def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
+        self._statement = statement
+        self._compiled: dict[str, tuple[str, _Values, _Convert | None]] = {}
+
+    def all(self, connection: Connection, parameters: Row) -> Sequence[Sequence[Any]]:
+        """All rows, as the values of their columns."""
+        if connection.dialect.name != "sqlite":
+            return connection.execute(self._statement, dict(parameters)).all()
+        compiled = self._compiled.get("sqlite")
+        if compiled is None:
+            compiled = self._compiled["sqlite"] = self._compile(connection.dialect)
+        text, values, convert = compiled
+        wanted = values(parameters)
+        found: Sequence[Sequence[Any]] = _on_driver(
+            connection, text, lambda cursor: cursor.execute(text, wanted) and cursor.fetchall()
+        )
+        return found if convert is None else [convert(row) for row in found]
+
+    def first(self, connection: Connection, parameters: Row) -> Sequence[Any] | None:
+        """The first row; None where there is none."""
+        found = self.all(connection, parameters)
+        return found[0] if found else None
+
+    def _compile(self, dialect: Dialect) -> tuple[str, _Values, _Convert | None]:
+        compiled = self._statement.compile(dialect=dialect)
+        processors = [
+            column.type.dialect_impl(dialect).result_processor(dialect, None)
+            for column in self._statement.selected_columns
+        ]
+        convert = _sequence_of([f"row[{n}]" for n in range(len(processors))], processors)
+        return str(compiled), _values(compiled, dialect), convert if any(processors) else None
+
+
+def _on_driver(connection: Connection, text: str, run: Callable[[DBAPICursor], Any]) -> Any:
+    """Run something with a cursor of the driver, in the connection's transaction."""
+    cursor = connection.connection.cursor()
+    driver = connection.dialect.loaded_dbapi
+    try:
+        return run(cursor)
+    except driver.Error as error:
+        raise DBAPIError.instance(
+            text, None, error, driver.Error, hide_parameters=True, dialect=connection.dialect
+        ) from error
+    finally:
+        cursor.close()
+
+
+def _values(compiled: SQLCompiler, dialect: Dialect) -> _Values:
+    """From a row to the values of a statement's parameters, as the driver wants them."""
+    names = compiled.positiontup
+    assert names is not None, "both drivers number their parameters"
+    processors = [_processor(compiled.binds[name].type, dialect) for name in names]
+    made: _Values = _sequence_of([f"row[{name!r}]" for name in names], processors)
+    return made
+
+
+def _processor(kind: TypeEngine[Any], dialect: Dialect) -> _Process | None:
+    """What brings a value into the form that the driver wants; None where it has it."""
+    if isinstance(kind, LargeBinary):
+        return None  # SQLAlchemy wraps bytes for drivers that do not take them; both of ours do.
+    return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _sequence_of(values: Sequence[str], processors: Sequence[_Process | None]) -> Any:
+    """A function from a row to processed values of it, compiled as those of `mapping` are."""
+    processed = [
+        f"{value}," if process is None else f"_{place}({value}),"
+        for place, (value, process) in enumerate(zip(values, processors, strict=True))
+    ]
+    scope: dict[str, Any] = {f"_{place}": process for place, process in enumerate(processors)}
+    # Made of the names of our own columns and parameters, never of what anybody sends.
+    exec(f"def function(row): return ({' '.join(processed)})", scope)  # noqa: S102
+    return scope["function"]
