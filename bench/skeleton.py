@@ -27,6 +27,7 @@ from smoothcore_server.config import load_settings
 from smoothcore_server.domain.table_push import PushMode
 from smoothcore_server.domain.tool_table import ReadFrom
 from smoothcore_server.store import models
+from smoothcore_server.store.one_of import one_of
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Author, Reader
 
@@ -52,7 +53,7 @@ FIND_TOOL = (
     .limit(1)
 )
 FIND_TOOLS = select(models.tool).where(
-    TOOL.organization_id == DEFAULT_ORGANIZATION, TOOL.id.in_(bindparam("tools", expanding=True))
+    TOOL.organization_id == DEFAULT_ORGANIZATION, one_of(TOOL.id, "tools")
 )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import weakref
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -515,3 +517,28 @@ async def test_what_has_no_volatile_part_changes_only_with_a_revision(store: Sto
     await write(store, add_tool("t-1"))
     with pytest.raises(TypeError):
         await write(store, lambda tx: tx.tools.touch(tx.tools.get("t-1")))
+
+
+async def test_nothing_that_was_read_or_written_waits_for_the_garbage_collector(
+    store: Store,
+) -> None:
+    gone: list[weakref.ref[Reader]] = []
+
+    def use(reader: Reader) -> list[str]:
+        gone.append(weakref.ref(reader))
+        return [tool.id for tool in reader.tools.where()]
+
+    gc.collect()
+    gc.disable()
+    try:
+        await write(store, use)
+        await store.read(ORGANIZATION, use)
+        assert [reference() for reference in gone] == [None, None]
+    finally:
+        gc.enable()
+
+
+async def test_a_reader_is_of_no_use_behind_its_transaction(store: Store) -> None:
+    kept = await store.read(ORGANIZATION, lambda reader: reader)
+    with pytest.raises(AttributeError):
+        kept.tools.find("drill")

@@ -72,11 +72,11 @@ class Authenticator:
         if found is None:
             return None
         organization, key = found
-        reader = Reader(connection, organization, self._store.clock())
-        try:
-            return _Known(key, principal_of_key(reader, key))
-        except UnauthenticatedError:
-            return _Known(key, None)
+        with Reader(connection, organization, self._store.clock()) as reader:
+            try:
+                return _Known(key, principal_of_key(reader, key))
+            except UnauthenticatedError:
+                return _Known(key, None)
 
 
 def refuse_lost(reader: Reader, principal: Principal, permission: str) -> None:

@@ -58,11 +58,11 @@ class CertificateAuthenticator:
         if len(found) > 1:
             return invalid_credential("the names of the certificate stand for several API keys")
         ((organization, key_id),) = found
-        reader = Reader(connection, organization, self._store.clock())
-        try:
-            principal = principal_of_key(reader, reader.api_keys.get(key_id))
-        except UnauthenticatedError as error:
-            return error
+        with Reader(connection, organization, self._store.clock()) as reader:
+            try:
+                principal = principal_of_key(reader, reader.api_keys.get(key_id))
+            except UnauthenticatedError as error:
+                return error
         return shown_by(principal, certificate.credential, certificate.expire_time)
 
 

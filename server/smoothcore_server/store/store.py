@@ -104,7 +104,8 @@ class Store:
         """Run a query on an organization as of one moment."""
 
         def body(connection: Connection) -> T:
-            return query(Reader(connection, organization, self.clock()))
+            with Reader(connection, organization, self.clock()) as reader:
+                return query(reader)
 
         return await self.run_read(body)
 
@@ -203,16 +204,17 @@ class Store:
             earlier = idempotency.replay(connection, author, kept)
             if earlier is not None:
                 return Committed(earlier, head.revision)
-        transaction = Transaction(connection, author, head, self.clock(), self._encode)
-        value = use_case(transaction)
-        self._before_commit(transaction)
-        failpoints.hit("after_writes")
-        new = self._append(transaction, change_set_id) if transaction.changes else None
-        answer = reply(value, transaction.revision)
-        if kept is not None:
-            idempotency.keep(connection, author, kept, answer, transaction.now)
+        with Transaction(connection, author, head, self.clock(), self._encode) as transaction:
+            value = use_case(transaction)
+            self._before_commit(transaction)
+            failpoints.hit("after_writes")
+            new = self._append(transaction, change_set_id) if transaction.changes else None
+            revision = transaction.revision
+            answer = reply(value, revision)
+            if kept is not None:
+                idempotency.keep(connection, author, kept, answer, transaction.now)
         failpoints.hit("before_commit")
-        return Committed(answer, transaction.revision, change_set_id if new else "", new)
+        return Committed(answer, revision, change_set_id if new else "", new)
 
     def _append(self, transaction: Transaction, change_set_id: str) -> NewChangeSet:
         author = transaction.author

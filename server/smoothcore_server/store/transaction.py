@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
 import uuid_utils
 from sqlalchemy import Connection, bindparam, select
@@ -132,6 +132,14 @@ class Reader:
         self.machine_status = MachineStatusTable(connection, organization)
         self.program_content = ProgramContentTable(connection, organization)
         self.readiness_sources = ReadinessSourceTable(connection, organization)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        """Let go of everything: repositories hold the reader that holds them, so that what was read
+        would lie about until the garbage collector comes by. Who uses it later is told."""
+        vars(self).clear()
 
     @cached_property
     def people(self) -> PersonTable:
