@@ -4,15 +4,14 @@ They are built with SQLAlchemy and compiled once per dialect, as it compiles the
 through the processors of their types, which are called by functions that are made once, too. For
 many rows SQLAlchemy looks up each parameter again; that cost more than the database.
 
-On SQLite, where the database itself takes some microseconds, they go to the driver's cursor: a
-statement by way of SQLAlchemy's execution took ten times as long. Errors are raised as SQLAlchemy
-raises them. On PostgreSQL its execution is kept, since it also sees which connections are dead.
+They go to the driver's cursor. SQLite answers in some microseconds, and a statement by way of
+SQLAlchemy's execution took ten times as long.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Dialect, Insert, LargeBinary, Select, Update
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -20,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
+T = TypeVar("T")
 Row: TypeAlias = Mapping[str, Any]
 _Process: TypeAlias = Callable[[Any], Any]
 _Values: TypeAlias = Callable[[Row], Sequence[Any]]
@@ -42,10 +42,7 @@ class ManyRows:
             compiled = self._compiled[dialect.name] = self._compile(dialect, list(rows[0]))
         text, values = compiled
         made = [values(row) for row in rows]
-        if dialect.name == "sqlite":
-            _on_driver(connection, text, lambda cursor: cursor.executemany(text, made))
-        else:
-            connection.exec_driver_sql(text, made)
+        _on_driver(connection, text, lambda cursor: cursor.executemany(text, made))
 
     def _compile(self, dialect: Dialect, keys: list[str]) -> tuple[str, _Values]:
         compiled = self._statement.compile(dialect=dialect, column_keys=keys)
@@ -57,20 +54,26 @@ class Rows:
 
     def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
         self._statement = statement
-        self._compiled: dict[str, tuple[str, _Values, _Convert | None]] = {}
+        self._compiled: dict[str, tuple[str, _Values]] = {}
+        self._converts: dict[str, _Convert | None] = {}
 
     def all(self, connection: Connection, parameters: Row) -> Sequence[Sequence[Any]]:
         """All rows, as the values of their columns."""
-        if connection.dialect.name != "sqlite":
-            return connection.execute(self._statement, dict(parameters)).all()
-        compiled = self._compiled.get("sqlite")
+        dialect = connection.dialect
+        compiled = self._compiled.get(dialect.name)
         if compiled is None:
-            compiled = self._compiled["sqlite"] = self._compile(connection.dialect)
-        text, values, convert = compiled
+            compiled = self._compiled[dialect.name] = self._compile(dialect)
+        text, values = compiled
         wanted = values(parameters)
-        found: Sequence[Sequence[Any]] = _on_driver(
-            connection, text, lambda cursor: cursor.execute(text, wanted) and cursor.fetchall()
-        )
+
+        def fetch(cursor: DBAPICursor) -> Sequence[Sequence[Any]]:
+            cursor.execute(text, wanted)
+            if dialect.name not in self._converts:
+                self._converts[dialect.name] = self._convert(dialect, cursor)
+            return cursor.fetchall()
+
+        found = _on_driver(connection, text, fetch)
+        convert = self._converts[dialect.name]
         return found if convert is None else [convert(row) for row in found]
 
     def first(self, connection: Connection, parameters: Row) -> Sequence[Any] | None:
@@ -78,25 +81,47 @@ class Rows:
         found = self.all(connection, parameters)
         return found[0] if found else None
 
-    def _compile(self, dialect: Dialect) -> tuple[str, _Values, _Convert | None]:
+    def _compile(self, dialect: Dialect) -> tuple[str, _Values]:
         compiled = self._statement.compile(dialect=dialect)
+        return str(compiled), _values(compiled, dialect)
+
+    def _convert(self, dialect: Dialect, cursor: DBAPICursor) -> _Convert | None:
+        """What makes the values of a row of those that the driver gives; None where it gives them.
+        Some types ask what the driver calls the column's."""
         processors = [
-            column.type.dialect_impl(dialect).result_processor(dialect, None)
-            for column in self._statement.selected_columns
+            column.type.dialect_impl(dialect).result_processor(dialect, described[1])
+            for column, described in zip(
+                self._statement.selected_columns, cursor.description, strict=True
+            )
         ]
-        convert = _sequence_of([f"row[{n}]" for n in range(len(processors))], processors)
-        return str(compiled), _values(compiled, dialect), convert if any(processors) else None
+        if not any(processors):
+            return None
+        made: _Convert = _sequence_of([f"row[{n}]" for n in range(len(processors))], processors)
+        return made
 
 
-def _on_driver(connection: Connection, text: str, run: Callable[[DBAPICursor], Any]) -> Any:
-    """Run something with a cursor of the driver, in the connection's transaction."""
-    cursor = connection.connection.cursor()
-    driver = connection.dialect.loaded_dbapi
+def _on_driver(connection: Connection, text: str, run: Callable[[DBAPICursor], T]) -> T:
+    """Run something with a cursor of the driver, in the connection's transaction.
+
+    An error is raised as SQLAlchemy raises it, and a dead connection is used no more.
+    """
+    own, dialect = connection.connection, connection.dialect
+    driver = dialect.loaded_dbapi
+    cursor = own.cursor()
     try:
         return run(cursor)
     except driver.Error as error:
+        is_dead = dialect.is_disconnect(error, own.dbapi_connection, cursor)
+        if is_dead:
+            connection.invalidate(error)
         raise DBAPIError.instance(
-            text, None, error, driver.Error, hide_parameters=True, dialect=connection.dialect
+            text,
+            None,
+            error,
+            driver.Error,
+            hide_parameters=True,
+            connection_invalidated=is_dead,
+            dialect=dialect,
         ) from error
     finally:
         cursor.close()

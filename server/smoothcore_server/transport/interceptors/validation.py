@@ -10,7 +10,7 @@ from smoothcore_server.transport.methods import Method
 from smoothcore_server.transport.validation import Validator, raise_for
 
 # A pushed table of ten thousand rows takes a tenth of a second to look at: not on the event loop.
-_LARGE_BYTES = 32 * 1024
+_LARGE_BYTES = 64 * 1024
 
 
 class Validation:
