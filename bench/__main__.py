@@ -14,6 +14,7 @@ from pathlib import Path
 from bench import (
     rows_calls,
     rows_etcd,
+    rows_limits,
     rows_process,
     rows_sessions,
     rows_streams,
@@ -39,6 +40,7 @@ RESULTS = Path(__file__).with_name("results.json")
 GROUPS = (
     *rows_calls.GROUPS,
     *rows_sessions.GROUPS,
+    *rows_limits.GROUPS,
     *rows_tables.GROUPS,
     *rows_writes.GROUPS,
     *rows_watch.GROUPS,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from smoothcore_server.bootstrap import DEFAULT_ORGANIZATION, Database
 from smoothcore_server.config import load_settings
 from smoothcore_server.domain.change import Change, ChangeKind, ChangeSetHeader, ResourceType
 from smoothcore_server.store import change_log, models
+from smoothcore_server.store.prepared import ManyRows
 from smoothcore_server.store.transaction import Head, new_id, read_head
 
 AT_ONCE = 5_000
@@ -30,48 +32,50 @@ LAST = "ToolService.LastOfTheBenchmark"
 Row = dict[str, Any]
 
 
-def fill(data_dir: Path, revisions: int) -> None:
-    """Append so many change sets to the log of a server that does not run."""
-    asyncio.run(_fill(data_dir, revisions))
+def fill(data_dir: Path, revisions: int, tools: int = 1) -> None:
+    """Append so many change sets to the log of a server that does not run, each of one tool; so
+    many tools take turns."""
+    asyncio.run(_fill(data_dir, revisions, tools))
 
 
-async def _fill(data_dir: Path, revisions: int) -> None:
+async def _fill(data_dir: Path, revisions: int, tools: int) -> None:
     database = Database(load_settings(data_dir=data_dir))
+    names = [f"tools/{shop.tool_id(number)}" for number in range(tools)]
+    methods = ["ToolService.UpdateTool"] * (revisions - 1) + [LAST]
     try:
         for start in range(0, revisions, AT_ONCE):
-            count = min(AT_ONCE, revisions - start)
-            is_last = start + count == revisions
+            some = [
+                (names[number % tools], methods[number])
+                for number in range(start, min(start + AT_ONCE, revisions))
+            ]
             await database.store.run_write(
-                lambda connection, count=count, is_last=is_last: _append(  # type: ignore[misc]
-                    connection, database.keys.chain, count, is_last
-                )
+                lambda connection, some=some: _append(connection, database.keys.chain, some)  # type: ignore[misc]
             )
     finally:
         await database.close()
 
 
-def _append(connection: Connection, key: bytes, count: int, is_last: bool) -> None:
+def _append(connection: Connection, key: bytes, made: Sequence[tuple[str, str]]) -> None:
+    """A change set for each tool's name and method."""
     head = read_head(connection, DEFAULT_ORGANIZATION, lock=True)
     image = encode_image(tool_message.from_message(shop.tool(0), shop.tool_id(0)))
     headers: list[Row] = []
     changes: list[Row] = []
-    for number in range(count):
-        method = LAST if is_last and number == count - 1 else "ToolService.UpdateTool"
-        header, change = _one(key, head, method, image)
+    for name, method in made:
+        header, change = _one(key, head, name, method, image)
         headers.append(header)
         changes.append(change)
         head = Head(header["revision"], header["time"], header["chain_hash"])
-    connection.execute(models.change_set.insert(), headers)
-    connection.execute(models.change.insert(), changes)
+    ManyRows(models.change_set.insert()).run(connection, headers)
+    ManyRows(models.change.insert()).run(connection, changes)
     connection.execute(
         models.organization.update().where(models.organization.c.id == DEFAULT_ORGANIZATION),
         dataclasses.asdict(head),
     )
 
 
-def _one(key: bytes, head: Head, method: str, image: bytes) -> tuple[Row, Row]:
+def _one(key: bytes, head: Head, name: str, method: str, image: bytes) -> tuple[Row, Row]:
     """The rows of the next change set."""
-    name = f"tools/{shop.tool_id(0)}"
     change = Change(0, ResourceType.TOOL, name, "", ChangeKind.UPDATED, image, image)
     hashed = change_log.content(change)
     header = ChangeSetHeader(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,6 +29,14 @@ PATIENCE_S = 120.0
 SUSTAINED = "writes before 100 watchers"
 RESUMED = "resume from 100,000 revisions back"
 REPLAYED = "resume, of a server that only writes those messages"
+HELD = 20_000
+ENTRIES = 200_000
+SNAPSHOT = "snapshot of 20,000 resources out of 200,000 entries"
+PLAIN_SNAPSHOT = """
+    SELECT name, max(revision), "after" FROM change
+    WHERE organization_id = ? AND type = ? GROUP BY name
+"""
+"""SQLite gives the other columns of the row that has the maximum."""
 
 
 def sustained(pace: Pace, work: Path) -> Iterator[Row]:
@@ -160,17 +170,69 @@ def _kept(path: Path, messages: list[bytes]) -> Path:
 def _read_all(connection: Connection, request: bytes) -> tuple[list[bytes], float]:
     """All messages up to that with the last change set, and the seconds that they took."""
     last = history.LAST.encode()
+    return _read_until(connection, request, lambda message: last in message)
+
+
+def _read_until(
+    connection: Connection, request: bytes, is_last: Callable[[bytes], bool]
+) -> tuple[list[bytes], float]:
+    """All messages of a stream up to a last one, and the seconds that they took."""
     messages = []
     start = time.perf_counter()
     connection.start(request)
     for _, arrival in receive([connection], PATIENCE_S):
         assert arrival.message is not None, "the stream ended"
         messages.append(arrival.message)
-        if last in arrival.message:
+        if is_last(arrival.message):
             break
     seconds = time.perf_counter() - start
     connection.close()
     return messages, seconds
 
 
-GROUPS = (Group((SUSTAINED,), sustained), Group((RESUMED, REPLAYED), resumed))
+def snapshot(pace: Pace, work: Path) -> Iterator[Row]:
+    """Seconds from opening a watch until it has all that there is, which every tenth entry of the
+    log holds; read from SQLite part by part while others write, as messages of a size that any
+    client takes.
+
+    Floor: *plain SQL*, one statement for the newest image of each resource, on the same file
+    through the sqlite3 module, rows fetched.
+    """
+    with Ours(work) as ours:
+        token = ours.token
+    history.fill(ours.data_dir, ENTRIES, HELD)
+    request = change_service_pb2.WatchChangesRequest(
+        types=[change_set_pb2.RESOURCE_TYPE_TOOL], snapshot_first=True
+    ).SerializeToString()
+    with Ours(work) as ours:
+
+        def watched() -> float:
+            messages, seconds = _read_until(
+                Connection(ours.address, WATCH, token), request, lambda raw: _items_in(raw) is None
+            )
+            assert sum(_items_in(raw) or 0 for raw in messages) == HELD
+            return seconds
+
+        def selected() -> float:
+            start = time.perf_counter()
+            with closing(sqlite3.connect(f"file:{ours.database}?mode=ro", uri=True)) as plain:
+                found = plain.execute(PLAIN_SNAPSHOT, ("default", "TOOL")).fetchall()
+            assert len(found) == HELD
+            return time.perf_counter() - start
+
+        takes = interleave(max(3, pace.rounds // 2), watched, selected)
+    yield row(SNAPSHOT, "s", takes[0], Floor("plain SQL (sqlite3)", takes[1]))
+
+
+@lru_cache(maxsize=1_000)
+def _items_in(message: bytes) -> int | None:
+    """How many resources a message of a snapshot holds; None for the end of it."""
+    read = change_service_pb2.WatchChangesResponse.FromString(message)
+    return None if read.HasField("snapshot_end") else len(read.snapshot_items.items)
+
+
+GROUPS = (
+    Group((SUSTAINED,), sustained),
+    Group((RESUMED, REPLAYED), resumed),
+    Group((SNAPSHOT,), snapshot),
+)

@@ -42,11 +42,15 @@ UNREFUSED = {
 class Ours:
     """`smoothd serve`, as anybody would start it, and an administrator's stubs."""
 
-    def __init__(self, work: Path, name: str = "ours", database_url: str = "") -> None:
+    def __init__(
+        self, work: Path, name: str = "ours", database_url: str = "", redis_url: str = ""
+    ) -> None:
         self.data_dir = work / name
         environment = dict(UNREFUSED)
         if database_url:
             environment["SMOOTHD_DATABASE_URL"] = database_url
+        if redis_url:
+            environment["SMOOTHD_REDIS_URL"] = redis_url
         self.process = ServerProcess(self.data_dir, environment=environment)
         self.address, self.token = self.process.address, self.process.admin_key
         self.channel = grpc.intercept_channel(
