@@ -69,7 +69,7 @@ class Length:
             raise UnreadableLengthError(f"{text[:_MAX_TEXT]!r} is not a decimal number")
         value = float(text)
         # Rounded, since 0.375 in is 9.525 mm and not 9.5249999999999986.
-        mm = round(value * MM_PER_INCH, 9) if unit is LengthUnit.INCH else value
+        mm = round(value * MM_PER_INCH if unit is LengthUnit.INCH else value, 9)
         # Infinity and NaN are not between these either.
         if not -MAX_LENGTH_MM <= mm <= MAX_LENGTH_MM:
             raise UnreadableLengthError(f"{text!r} {unit.value} is longer than 5 m")
