@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from smoothcore_server.api.watch_messages import WatchMessages, position_behind
+from smoothcore_server.api.watch_messages import WatchMessages, same
 from smoothcore_server.api.watch_snapshot import Snapshot
 from smoothcore_server.app.authenticating import principal_now
 from smoothcore_server.app.ended_sessions import EndedSessions
@@ -76,7 +76,7 @@ class Watch:
         self._settings = source.settings
         self._principal = principal
         self._organization = principal.organization
-        self._view = view
+        self._view = same(view)
         self._write = write
         self._progress_due = 0.0
         self._rights_due = 0.0
@@ -132,9 +132,10 @@ class Watch:
             for raw in messages:
                 if self._feed.is_ending:
                     raise draining()
-                await self._check_rights()
+                if self._now() >= self._rights_due:
+                    await self._look_at_rights()
                 await self._send(raw)
-        await self._check_rights()
+        await self._look_at_rights()
         await self._send(snapshot.end())
 
     async def _catch_up(self, ring: Ring, position: Position) -> Position:
@@ -143,19 +144,20 @@ class Watch:
         if ring.is_closed:
             return position  # What was found does not go on behind what was sent.
         batch = self._messages.of(self._organization, self._view, position, found)
-        if not batch.of_identity.isdisjoint(self._principal.depends_on):
+        if batch.of_identity and not batch.of_identity.isdisjoint(self._principal.depends_on):
             # Before anything of it is sent.
-            await self._store.read(self._organization, self._check_principal)
+            await self._look_at_rights()
         self._rights_due = self._now() + PATIENCE_S
         within_change_set = False
         for raw, behind in batch.messages:
             if self._feed.is_ending and not within_change_set:
                 return position
-            await self._check_rights()
+            if self._now() >= self._rights_due:
+                await self._look_at_rights()
             await self._send(raw)
             within_change_set = behind == position
             position = behind
-        return position_behind(found[-1]) if found else position
+        return batch.end
 
     async def _send(self, raw: bytes) -> None:
         failpoints.hit("before_stream_write")
@@ -167,17 +169,17 @@ class Watch:
     async def _send_progress(self, position: Position) -> None:
         await self._send(self._messages.progress(self._organization, self._view, position))
 
-    async def _check_rights(self) -> None:
-        """Raise what ends the watch when its reader takes its time and has lost the right to what
-        was read for it meanwhile."""
-        if self._now() >= self._rights_due:
-            await self._store.read(self._organization, self._check_principal)
+    async def _look_at_rights(self) -> None:
+        """Raise what ends the watch when its reader has lost the right to what was read for it:
+        the log has changed them, or the reader takes its time."""
+        await self._store.read(self._organization, self._check_principal)
 
     def _check_credential(self) -> None:
         """Raise what ends the watch for what the log does not tell: the time of the credential is
         over, or its session, or its organization is suspended."""
         self._ring.raise_if_closed()
-        check_expiry(self._principal, self._store.clock())
+        if self._principal.expire_time is not None:
+            check_expiry(self._principal, self._store.clock())
         self._session.check()
 
     def _patience_s(self) -> float:

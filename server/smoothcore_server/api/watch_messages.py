@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from smoothcore.v1 import change_service_pb2, change_set_pb2
@@ -16,8 +17,8 @@ from smoothcore_server.feed.tokens import Position, ResumeTokens
 
 Made: TypeAlias = tuple[bytes, Position]
 """A serialized message, and the position behind it."""
-_Key: TypeAlias = tuple[str, View, Position, Position]
-"""Organization, view, and the positions that a message lies between: these say all about it."""
+_Key: TypeAlias = tuple[str, View, int, bytes, int, bytes]
+"""Organization, view, and revision and chain of both ends: these say all about a message."""
 MAX_SHARED = 1_024
 MAX_SHARED_BYTES = 16 * 2**20
 
@@ -26,10 +27,18 @@ MAX_SHARED_BYTES = 16 * 2**20
 class Batch:
     """What a view shows of some change sets."""
 
+    end: Position
+    """Behind all of them, in view or not."""
     messages: Iterable[Made] = ()
     """In order; none where nothing is in view."""
     of_identity: frozenset[str] = frozenset()
     """The names of the keys, users and roles that changed, in view or not."""
+
+
+@lru_cache(maxsize=1_024)
+def same(view: View) -> View:
+    """One object for all equal views: each watch looks for its messages by it, for each event."""
+    return view
 
 
 class WatchMessages:
@@ -57,10 +66,11 @@ class WatchMessages:
     ) -> Batch:
         """The messages for change sets behind a position."""
         if not found:
-            return Batch()
-        # By position and not by revision: after a fail-over that lost the last commits, revisions
-        # are given out again, to other contents.
-        key = (organization, view, start, position_behind(found[-1]))
+            return Batch(start)
+        last = found[-1].header
+        # Not by revisions alone: after a fail-over that lost the last commits they are given out
+        # again, to other contents.
+        key = (organization, view, start.revision, start.chain, last.revision, last.chain_hash)
         shared = self._shared.get(key)
         if shared is not None:
             self._shared.move_to_end(key)
@@ -68,8 +78,10 @@ class WatchMessages:
         messages = _Packing(self._tokens, organization, view, self._message_bytes).of(start, found)
         if sum(size_of(change_set.changes) for change_set in found) > self._message_bytes:
             # More than one message may come of it: made one by one, as the reader takes them.
-            return Batch(messages, _of_identity(found))
-        return self._share(key, Batch(tuple(messages), _of_identity(found)))
+            return Batch(position_behind(found[-1]), messages, _of_identity(found))
+        return self._share(
+            key, Batch(position_behind(found[-1]), tuple(messages), _of_identity(found))
+        )
 
     def _share(self, key: _Key, batch: Batch) -> Batch:
         self._shared[key] = batch
