@@ -27,7 +27,7 @@ from smoothcore.v1 import tool_pb2, tool_service_pb2
 
 WATCH = "/bench.FanOut/Watch"
 TRIGGER = "/bench.FanOut/Trigger"
-SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.0002
 """As our server has it: both share a process with the threads of the store."""
 OPEN = b"open"
 """The first message of a stream: it is open."""

@@ -110,7 +110,7 @@ class Application:
         """
         # The store works in threads of its own; the default interval of 5 ms would let it hold
         # the event loop up.
-        sys.setswitchinterval(0.0005)
+        sys.setswitchinterval(0.0002)
         # Before the first start makes a key that would never be shown.
         serving = server_settings(self.settings, reuse_port=self._shares_port)
         check_serving(serving, self.settings.metrics_listen)

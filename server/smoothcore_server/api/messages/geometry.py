@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from smoothcore.v1 import tool_pb2
 from smoothcore_server.api.messages.values import EnumMap, Stated
 from smoothcore_server.domain import tool as domain
@@ -21,9 +23,9 @@ _SIZES = Stated(
 )
 
 
-def geometry_message(geometry: domain.ToolGeometry) -> tool_pb2.ToolGeometry:
-    """The message of sizes; what is not stated is absent in it."""
-    return tool_pb2.ToolGeometry(**_SIZES.fields(geometry))
+def geometry_fields(geometry: domain.ToolGeometry) -> dict[str, Any]:
+    """The fields of the message of sizes; what is not stated is absent in it."""
+    return _SIZES.fields(geometry)
 
 
 def geometry_from(message: tool_pb2.ToolGeometry) -> domain.ToolGeometry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smoothcore.v1 import tool_pb2
 from smoothcore_server.api.messages import names
-from smoothcore_server.api.messages.geometry import KIND, geometry_from, geometry_message
+from smoothcore_server.api.messages.geometry import KIND, geometry_fields, geometry_from
 from smoothcore_server.api.messages.values import EnumMap, meta_fields
 from smoothcore_server.domain import tool as domain
 
@@ -23,12 +23,13 @@ SETTABLE = (
 
 def to_message(tool: domain.Tool) -> tool_pb2.Tool:
     """The message of a tool."""
+    # Mappings are read at once, where messages would be made and then copied.
+    nested = meta_fields(tool.meta)
+    nested["geometry"] = geometry_fields(tool.geometry)
     return tool_pb2.Tool(
         name=tool.name,
-        **meta_fields(tool.meta),
         display_name=tool.display_name,
         kind=KIND.value(tool.kind),
-        geometry=geometry_message(tool.geometry),
         manufacturer=tool.manufacturer,
         product_id=tool.product_id,
         serial_number=tool.serial_number,
@@ -37,6 +38,7 @@ def to_message(tool: domain.Tool) -> tool_pb2.Tool:
         tool_type=f"toolTypes/{tool.tool_type_id}" if tool.tool_type_id else "",
         # An empty mapping is as none, and takes as long as one that is full.
         external_ids=tool.external_ids or None,
+        **nested,
     )
 
 

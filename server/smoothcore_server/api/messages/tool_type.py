@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smoothcore.v1 import tool_type_pb2
 from smoothcore_server.api.messages import names
-from smoothcore_server.api.messages.geometry import KIND, geometry_from, geometry_message
+from smoothcore_server.api.messages.geometry import KIND, geometry_fields, geometry_from
 from smoothcore_server.api.messages.values import meta_fields
 from smoothcore_server.domain import tool_type as domain
 
@@ -20,16 +20,18 @@ SETTABLE = (
 
 def to_message(tool_type: domain.ToolType) -> tool_type_pb2.ToolType:
     """The message of a tool type."""
+    # Mappings are read at once, where messages would be made and then copied.
+    nested = meta_fields(tool_type.meta)
+    nested["geometry"] = geometry_fields(tool_type.geometry)
     return tool_type_pb2.ToolType(
         name=tool_type.name,
-        **meta_fields(tool_type.meta),
         display_name=tool_type.display_name,
         kind=KIND.value(tool_type.kind),
-        geometry=geometry_message(tool_type.geometry),
         manufacturer=tool_type.manufacturer,
         product_id=tool_type.product_id,
         # An empty mapping is as none, and takes as long as one that is full.
         external_ids=tool_type.external_ids or None,
+        **nested,
     )
 
 

@@ -121,14 +121,13 @@ class Stated:
 
     def values(self, message: Message) -> dict[str, Any]:
         """The attributes of a dataclass for those fields of a message that are there."""
-        found: dict[str, Any] = {}
         is_length = self._is_length
-        for field, value in message.ListFields():
-            name = field.name
-            known = is_length.get(name)
-            if known is not None:
-                found[name] = length_from(value) if known else value
-        return found
+        stated = [(field.name, value) for field, value in message.ListFields()]
+        return {
+            name: length_from(value) if is_length[name] else value
+            for name, value in stated
+            if name in is_length
+        }
 
 
 def timestamp(moment: datetime | None) -> Timestamp | None:
