@@ -26,7 +26,7 @@ MAX_PRINT_TOLERANCE_MM = 0.02
 """Half the last printed digit counts towards a tolerance, but never more than this."""
 
 # A decimal as controls and CAM systems print it; strtod's "inf", "nan" and hex are not lengths.
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_is_decimal = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII).fullmatch
 _MAX_TEXT = 64
 
 
@@ -43,6 +43,9 @@ class LengthUnit(enum.Enum):
     def mm(self) -> float:
         """How many millimetres one of this unit is."""
         return MM_PER_INCH if self is LengthUnit.INCH else 1.0
+
+
+_INCH = LengthUnit.INCH
 
 
 class UnreadableLengthError(ValueError):
@@ -65,13 +68,13 @@ class Length:
         beyond five metres. ``-0.0`` becomes ``0.0``.
         """
         text = text.strip()
-        if len(text) > _MAX_TEXT or not _DECIMAL.fullmatch(text):
+        if len(text) > _MAX_TEXT or not _is_decimal(text):
             raise UnreadableLengthError(f"{text[:_MAX_TEXT]!r} is not a decimal number")
         value = float(text)
         # Rounded, since 0.375 in is 9.525 mm and not 9.5249999999999986.
-        mm = round(value * MM_PER_INCH if unit is LengthUnit.INCH else value, 9)
+        mm = round(value * MM_PER_INCH if unit is _INCH else value, 9)
         # Infinity and NaN are not between these either.
-        if not -MAX_LENGTH_MM <= mm <= MAX_LENGTH_MM:
+        if not abs(mm) <= MAX_LENGTH_MM:
             raise UnreadableLengthError(f"{text!r} {unit.value} is longer than 5 m")
         if value == 0:
             return cls(text.lstrip("+-"), unit, 0.0)

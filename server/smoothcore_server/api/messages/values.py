@@ -53,7 +53,8 @@ class EnumMap(Generic[E, V]):
 
 
 LENGTH_UNIT = EnumMap(domain.LengthUnit, length_pb2.LengthUnit, "LENGTH_UNIT")
-# Looked up for every length of a table.
+# Looked up once, and not for every length of a table.
+_parse = domain.Length.parse
 _UNIT_VALUES = {unit: LENGTH_UNIT.value(unit) for unit in domain.LengthUnit}
 _UNITS = {int(value): unit for unit, value in _UNIT_VALUES.items()}
 
@@ -71,7 +72,7 @@ def length_from(message: length_pb2.Length) -> domain.Length:
     text = message.text
     if not text and message.WhichOneof("number") == "value":
         return domain.Length.of(message.value, unit)
-    return domain.Length.parse(text, unit)
+    return _parse(text, unit)
 
 
 def meta_fields(meta: Meta) -> dict[str, Any]:
