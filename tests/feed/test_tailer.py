@@ -199,10 +199,10 @@ async def test_a_watcher_that_reads_from_the_database_refuses_a_hole_too(
     feed = Feed(database.store)
     await feed._discover()
     start = Position.at(0, GENESIS)
-    assert len(await feed.behind("default", start, 10)) == 5
+    assert len(await feed.read_behind("default", start, 10)) == 5
     with_a_hole(monkeypatch, "default", missing=3)
     with pytest.raises(FeedGapError):
-        await feed.behind("default", start, 10)
+        await feed.read_behind("default", start, 10)
 
 
 async def test_a_watcher_that_reads_from_the_database_notices_another_history(
@@ -213,7 +213,7 @@ async def test_a_watcher_that_reads_from_the_database_notices_another_history(
     await feed._discover()
     for revision in (0, 1):
         with pytest.raises(FailedPreconditionError):
-            await feed.behind("default", Position(revision, b"another!"), 10)
+            await feed.read_behind("default", Position(revision, b"another!"), 10)
 
 
 async def test_a_log_that_ends_before_its_head_is_a_hole(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from smoothcore_server.api.watch_messages import WatchMessages, same
@@ -11,6 +11,7 @@ from smoothcore_server.api.watch_snapshot import Snapshot
 from smoothcore_server.app.authenticating import principal_now
 from smoothcore_server.app.ended_sessions import EndedSessions
 from smoothcore_server.app.visibility import View, check_expiry, check_view
+from smoothcore_server.domain.change import ChangeSet
 from smoothcore_server.domain.errors import (
     ErrorReason,
     SmoothCoreError,
@@ -140,7 +141,9 @@ class Watch:
 
     async def _catch_up(self, ring: Ring, position: Position) -> Position:
         """Send what is in view of the next change sets; gives the position behind them all."""
-        found = await self._feed.behind(self._organization, position, CATCH_UP_BATCH)
+        found: Sequence[ChangeSet] | None = ring.behind(position.revision, CATCH_UP_BATCH)
+        if found is None:
+            found = await self._feed.read_behind(self._organization, position, CATCH_UP_BATCH)
         if ring.is_closed:
             return position  # What was found does not go on behind what was sent.
         batch = self._messages.of(self._organization, self._view, position, found)

@@ -87,18 +87,15 @@ class Feed:
             raise suspended()  # It has an authenticated caller, so it is there.
         return ring
 
-    async def behind(
+    async def read_behind(
         self, organization: str, position: Position, limit: int
     ) -> Sequence[ChangeSet]:
-        """Up to ``limit`` change sets behind a position: from the ring, or else the database.
+        """Up to ``limit`` change sets behind a position that has fallen off the ring, or was never
+        in it: from the database.
 
         Raises FeedGapError where the log has a hole, FailedPreconditionError where it has gone
         back to another history, OutOfRangeError where it was compacted.
         """
-        ring = await self.ring(organization)
-        kept = ring.behind(position.revision, limit)
-        if kept is not None:
-            return kept
 
         def body(connection: Connection) -> tuple[bytes | None, Sequence[ChangeSet]]:
             # As of the same moment: what is read here still has its images.

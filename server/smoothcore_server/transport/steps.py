@@ -149,6 +149,8 @@ def map_step(field: FieldDescriptor) -> Step:
 
     def step(message: Any, prefix: str, found: Violations) -> None:
         entries = getattr(message, name)
+        if not entries:
+            return
         if len(entries) > rule.max_items:
             found.add(prefix + name, f"{len(entries):,} keys, and at most {rule.max_items:,} fit")
             return
