@@ -15,6 +15,7 @@ from smoothcore.v1 import change_service_pb2, tool_service_pb2
 from smoothcore_server.api import program_service
 from smoothcore_server.api.messages import tool as tool_messages
 from smoothcore_server.app import tools
+from smoothcore_server.feed.ring import Ring
 from smoothcore_server.store.engine import CommitUnknownError, DatabaseUnavailableError
 from tests.support.requests import (
     World,
@@ -204,7 +205,7 @@ async def test_a_stream_that_throws_in_its_midst_leaks_nothing(
     call = caller.changes.WatchChanges(change_service_pb2.WatchChangesRequest())
     first: Any = await call.read()
     assert first.HasField("progress")
-    monkeypatch.setattr(server.application.feed, "behind", thrower())
+    monkeypatch.setattr(Ring, "behind", thrower())
 
     async def to_its_end() -> None:
         await caller.tools.CreateTool(create_tool("t7"))
