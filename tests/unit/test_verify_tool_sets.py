@@ -211,6 +211,8 @@ def test_a_pin_and_a_set_that_name_different_tools_are_a_duplicate_claim() -> No
     assert only(machine.verify("G21\nT3 M6", **pinned)).code is VerdictCode.DUPLICATE_CLAIM  # type: ignore[arg-type]
     agreeing = machine.verify("G21\nT3 M6", pins={3: "em-635"}, tool_set=NAMES_TOOL)
     assert agreeing.ready
+    agreed = "T3: agrees with the program (tools/em-635, diameter of the register 6.35 mm)"
+    assert only(agreeing).message == agreed
 
 
 def test_a_set_alone_says_that_lengths_are_not_compared() -> None:

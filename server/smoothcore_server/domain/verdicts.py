@@ -165,7 +165,7 @@ _SOURCE_WORDS = {CompareSource.REGISTER: "the register", CompareSource.BOUND_TOO
 
 def _ok(case: Case, evidence: Evidence) -> Finding:
     agreed = [item for item in evidence.compared if item.field in evidence.agreed_fields]
-    words = ", ".join(map(_agreed, agreed))
+    words = ", ".join(dict.fromkeys(map(_agreed, agreed)))
     return Finding(VerdictCode.OK, f"{case.label}: agrees with {case.claimant} ({words})")
 
 
