@@ -151,8 +151,8 @@ class InstanceServiceServicer:
         what is exported then is the last of it. Not in it are the text of programs, which
         ProgramService.GetProgram has, and who the users are, which the log does not say either.
         Returns: NOT_FOUND if there is no such organization; OUT_OF_RANGE / TOKEN_TOO_OLD if start_time
-        lies where the log has been compacted away, or if it is meanwhile (begin again); UNAVAILABLE when
-        the server goes away (begin again).
+        lies where the log has been compacted away (ask for a later start), or if what is still to come is
+        compacted meanwhile (begin again); UNAVAILABLE when the server goes away (begin again).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -68,8 +68,8 @@ class InstanceServiceStub:
     what is exported then is the last of it. Not in it are the text of programs, which
     ProgramService.GetProgram has, and who the users are, which the log does not say either.
     Returns: NOT_FOUND if there is no such organization; OUT_OF_RANGE / TOKEN_TOO_OLD if start_time
-    lies where the log has been compacted away, or if it is meanwhile (begin again); UNAVAILABLE when
-    the server goes away (begin again).
+    lies where the log has been compacted away (ask for a later start), or if what is still to come is
+    compacted meanwhile (begin again); UNAVAILABLE when the server goes away (begin again).
     """
     ListInstanceSecurityEvents: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.ListInstanceSecurityEventsRequest, _instance_service_pb2.ListInstanceSecurityEventsResponse]
     """Lists security events, newest first: those that belong to no organization, such as unknown keys
@@ -131,8 +131,8 @@ class InstanceServiceAsyncStub(InstanceServiceStub):
     what is exported then is the last of it. Not in it are the text of programs, which
     ProgramService.GetProgram has, and who the users are, which the log does not say either.
     Returns: NOT_FOUND if there is no such organization; OUT_OF_RANGE / TOKEN_TOO_OLD if start_time
-    lies where the log has been compacted away, or if it is meanwhile (begin again); UNAVAILABLE when
-    the server goes away (begin again).
+    lies where the log has been compacted away (ask for a later start), or if what is still to come is
+    compacted meanwhile (begin again); UNAVAILABLE when the server goes away (begin again).
     """
     ListInstanceSecurityEvents: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.ListInstanceSecurityEventsRequest, _instance_service_pb2.ListInstanceSecurityEventsResponse]  # type: ignore[assignment]
     """Lists security events, newest first: those that belong to no organization, such as unknown keys
@@ -227,8 +227,8 @@ class InstanceServiceServicer(metaclass=_abc_1.ABCMeta):
         what is exported then is the last of it. Not in it are the text of programs, which
         ProgramService.GetProgram has, and who the users are, which the log does not say either.
         Returns: NOT_FOUND if there is no such organization; OUT_OF_RANGE / TOKEN_TOO_OLD if start_time
-        lies where the log has been compacted away, or if it is meanwhile (begin again); UNAVAILABLE when
-        the server goes away (begin again).
+        lies where the log has been compacted away (ask for a later start), or if what is still to come is
+        compacted meanwhile (begin again); UNAVAILABLE when the server goes away (begin again).
         """
 
     @_abc_1.abstractmethod

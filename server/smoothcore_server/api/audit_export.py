@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -31,17 +30,19 @@ class AuditExport:
         store: Store,
         organization: str,
         view: View | None,
-        request: Any,
         write: Callable[[audit_service_pb2.ExportAuditResponse], Awaitable[None]],
+        *,
+        start: Timestamp | None,
+        end: Timestamp | None = None,
         check: Callable[[Reader], None] = lambda _reader: None,
     ) -> None:
-        """``view``: which changes are in it; None for none. ``request`` may have a start_time and
-        an end_time. ``check`` raises what ends it, for rights may be lost in the meantime."""
+        """``view``: which changes are in it; None for none. ``check`` raises what ends it, for
+        rights may be lost in the meantime."""
         self._store = store
         self._organization = organization
         self._view = view
-        self._start = _time(request, "start_time")
-        self._end = _time(request, "end_time")
+        self._start = start
+        self._end = end
         self._write = write
         self._check = check
         self._now = store.clock()
@@ -107,8 +108,3 @@ class AuditExport:
             )
 
         return await self._store.read(self._organization, query)
-
-
-def _time(request: Any, field: str) -> Timestamp | None:
-    has_it = field in request.DESCRIPTOR.fields_by_name and request.HasField(field)
-    return getattr(request, field) if has_it else None

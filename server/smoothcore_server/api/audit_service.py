@@ -79,9 +79,10 @@ class AuditApi(Service, AuditServiceServicer):
             self.store,
             who.organization,
             view,
-            request,
             context.write,
-            lambda reader: _refuse_lost(reader, who, view),
+            start=request.start_time if request.HasField("start_time") else None,
+            end=request.end_time if request.HasField("end_time") else None,
+            check=lambda reader: _refuse_lost(reader, who, view),
         )
         await export.run(await self._auditor.head(who.organization))
 

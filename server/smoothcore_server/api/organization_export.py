@@ -38,7 +38,7 @@ class OrganizationExport:
         self._store = store
         self._auditor = auditor
         self._organization = organization
-        self._request = request
+        self._start = request.start_time if request.HasField("start_time") else None
         self._write = write
 
     async def run(self) -> None:
@@ -46,7 +46,7 @@ class OrganizationExport:
         head = await self._auditor.head(self._organization)
         await self._resources(head.revision)
         audit = AuditExport(
-            self._store, self._organization, EVERYTHING, self._request, self._write_audit
+            self._store, self._organization, EVERYTHING, self._write_audit, start=self._start
         )
         await audit.run(head)
 
