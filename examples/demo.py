@@ -194,10 +194,11 @@ def story(demo: Demo) -> None:
         " --length-reference gauge-line"
     )
     say("Beside its control runs a gateway, with a key for that machine and for little else.")
-    key = admin.run(
+    admin.run(
         "keys create mill-1-gateway --role gateway --machine mill-1 --client mill-1-gateway"
+        " --secret-file gateway.key"
     )
-    gateway = demo.terminal("gateway", key.strip())
+    gateway = demo.terminal("gateway", (demo.work / "gateway.key").read_text().strip())
     say("Its tool table goes in as the control has it.")
     gateway.run("table push mill-1 tool.tbl", shows="7 new")
     say("A person says: what is in there now are these tools.")
