@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,12 @@ async def _fill(data_dir: Path, revisions: int, tools: int) -> None:
                 (names[number % tools], methods[number])
                 for number in range(start, min(start + AT_ONCE, revisions))
             ]
-            await database.store.run_write(
-                lambda connection, some=some: _append(connection, database.keys.chain, some)  # type: ignore[misc]
-            )
+            await database.store.run_write(partial(_append, database.keys.chain, some))
     finally:
         await database.close()
 
 
-def _append(connection: Connection, key: bytes, made: Sequence[tuple[str, str]]) -> None:
+def _append(key: bytes, made: Sequence[tuple[str, str]], connection: Connection) -> None:
     """A change set for each tool's name and method."""
     head = read_head(connection, DEFAULT_ORGANIZATION, lock=True)
     image = encode_image(tool_message.from_message(shop.tool(0), shop.tool_id(0)))
