@@ -213,7 +213,7 @@ def list_organizations(config: Config = None, data_dir: DataDir = None) -> None:
 def suspend(
     organization: OrganizationArgument, config: Config = None, data_dir: DataDir = None
 ) -> None:
-    """Refuse all calls of an organization, and end its watches. Nothing of it is lost."""
+    """Refuse all calls of an organization, and end those that are open. Nothing of it is lost."""
     settings = load_settings(config, data_dir=data_dir)
     _set(settings, organization, suspended=True)
 
@@ -321,7 +321,7 @@ def events(
         list[str] | None,
         typer.Option(help="Only of this kind, e.g. credential-refused; may be repeated."),
     ] = None,
-    actor: Annotated[str, typer.Option(help="Only of this actor, e.g. users/ann.")] = "",
+    actor: Annotated[str, typer.Option(help="Only of this actor, e.g. users/0192….")] = "",
     newest: Annotated[int, typer.Option(min=1, max=MAX_SIZE, help="How many at most.")] = 50,
     config: Config = None,
     data_dir: DataDir = None,

@@ -38,7 +38,7 @@ def events(
         list[int] | None,
         enum_option("--kind", SecurityEventKind, "Only events of these; may be repeated."),
     ] = None,
-    actor: Annotated[str, typer.Option(help="Only of this actor, e.g. users/ann.")] = "",
+    actor: Annotated[str, typer.Option(help="Only of this actor, e.g. users/0192….")] = "",
     newest: Annotated[int, typer.Option("--newest", min=1, help="How many at most.")] = 50,
 ) -> None:
     """List logins, refusals and sensitive calls, newest first.

@@ -79,7 +79,8 @@ def verify(
         )
     if tool_set and not machine:
         raise CommandError(
-            "a tool set is verified against a machine", "--machine mill-1, without --table"
+            "a tool set is verified against a machine",
+            "add --machine mill-1, and leave --table out",
         )
     if bool(machine) == (table is not None):
         raise CommandError(
