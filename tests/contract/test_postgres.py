@@ -41,6 +41,10 @@ from tests.support.postgres import PostgresServer
 from tests.support.proxy import serving
 
 LOCK = f"SELECT 1 FROM organization WHERE id = '{ORGANIZATION}' FOR UPDATE"
+END_ALL = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE application_name = 'smooth-core' AND datname = current_database()"
+)
 GATE = 4711
 """An advisory lock that a COMMIT waits for, where `gate_commits` was called."""
 
@@ -186,10 +190,6 @@ async def test_sessions_that_are_ended_by_an_administrator_cost_no_more_than_a_r
     database: Database, url: str
 ) -> None:
     store = database.store
-    end_all = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name = 'smooth-core' AND datname = current_database()"
-    )
     done: list[str] = []
 
     async def keep_at_it(tool_id: str) -> None:
@@ -199,11 +199,22 @@ async def test_sessions_that_are_ended_by_an_administrator_cost_no_more_than_a_r
     async with session(url) as administrator:
         working = asyncio.gather(*[keep_at_it(f"t-{number:02}") for number in range(40)])
         while len(done) < 20:
-            await administrator.execute(end_all)
+            await administrator.execute(END_ALL)
             await tool_ids_or_unavailable(store)
         await working
     assert await tool_ids(store) == sorted(done)
     check_whole(await log_of(store))
+    assert store.engine.checked_out() == 0
+
+
+async def test_one_call_at_most_hears_of_all_sessions_that_were_ended_together(
+    store: Store, url: str
+) -> None:
+    await asyncio.gather(*[write(store, add_tool(f"t-{number}")) for number in range(8)])
+    async with session(url) as administrator:
+        await administrator.execute(END_ALL)
+    results = [(await together(write(store, add_tool(f"u-{number}"))))[0] for number in range(8)]
+    assert [type(each) for each in results if not isinstance(each, Committed)] == [UnavailableError]
     assert store.engine.checked_out() == 0
 
 

@@ -15,7 +15,6 @@ from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Dialect, Insert, LargeBinary, Select, Update
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
@@ -103,26 +102,14 @@ class Rows:
 def _on_driver(connection: Connection, text: str, run: Callable[[DBAPICursor], T]) -> T:
     """Run something with a cursor of the driver, in the connection's transaction.
 
-    An error is raised as SQLAlchemy raises it, and a dead connection is used no more.
+    An error is raised as SQLAlchemy raises it. After that of a dead connection neither it nor
+    those that were opened before are used: they are dead too.
     """
-    own, dialect = connection.connection, connection.dialect
-    driver = dialect.loaded_dbapi
-    cursor = own.cursor()
+    cursor = connection.connection.cursor()
     try:
         return run(cursor)
-    except driver.Error as error:
-        is_dead = dialect.is_disconnect(error, own.dbapi_connection, cursor)
-        if is_dead:
-            connection.invalidate(error)
-        raise DBAPIError.instance(
-            text,
-            None,
-            error,
-            driver.Error,
-            hide_parameters=True,
-            connection_invalidated=is_dead,
-            dialect=dialect,
-        ) from error
+    except connection.dialect.loaded_dbapi.Error as error:
+        connection._handle_dbapi_exception(error, text, None, cursor, None)
     finally:
         cursor.close()
 
