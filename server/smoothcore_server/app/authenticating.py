@@ -29,6 +29,8 @@ from smoothcore_server.store.transaction import Reader
 
 EXTERNAL = "externalTokens/"
 """How the credential of somebody begins who is known to an external issuer."""
+_MAX_ID = 64
+"""No key has a longer id: look-ups of keys that are not there are remembered, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Authenticator:
         """The principal of a token; raises UnauthenticatedError."""
         prefix, _, rest = token.partition("_")
         key_id, _, secret = rest.partition("_")
-        if prefix != PREFIX or not key_id or not secret:
+        if prefix != PREFIX or not 0 < len(key_id) <= _MAX_ID or not secret:
             raise invalid_credential("the credential is no API key (sk_<id>_<secret>)")
         known = await self._cache.get(key_id, self._look_up)
         # The same work for an unknown key and a wrong secret.
