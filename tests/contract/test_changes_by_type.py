@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, event
 
+from smoothcore.v1 import change_service_pb2
+from smoothcore_server.api.change_pages import Page, read_page
+from smoothcore_server.app.visibility import View
 from smoothcore_server.domain.change import Change, ChangeKind, ChangeSetHeader, ResourceType
 from smoothcore_server.store import change_log
 from smoothcore_server.store.store import Store
+from smoothcore_server.store.transaction import Reader
 from tests.contract.shop import ORGANIZATION, add_tool, log_of, write
 
 TYPES = tuple(ResourceType)
@@ -41,6 +46,18 @@ def append(connection: Connection, sets: Sequence[Sequence[tuple[ResourceType, s
             for ordinal, (kind, machine) in enumerate(changes)
         ]
         change_log.append(connection, b"key", b"", header, images)
+
+
+@contextmanager
+def noted(connection: Connection, asked: list[tuple[str, Any]]) -> Iterator[None]:
+    """Note the statements that are run, and their values."""
+
+    def note(*call: Any) -> None:
+        asked.append((call[2], call[3]))
+
+    event.listen(connection, "before_cursor_execute", note)
+    yield
+    event.remove(connection, "before_cursor_execute", note)
 
 
 async def test_every_choice_of_types_finds_the_revisions_that_hold_one_of_them(
@@ -99,17 +116,12 @@ async def test_what_is_rare_or_long_ago_is_found_without_reading_what_came_since
 
     def plans(connection: Connection) -> list[str]:
         asked: list[tuple[str, Any]] = []
-
-        def note(*call: Any) -> None:
-            asked.append((call[2], call[3]))
-
-        event.listen(connection, "before_cursor_execute", note)
-        for types in ([ResourceType.TOOL], [ResourceType.MACHINE, ResourceType.JOB]):
-            wanted = change_log.Wanted(types=types, machines=["", "m2"], after=0)
-            change_log.matching_revisions(
-                connection, ORGANIZATION, wanted, newest_first=True, limit=100
-            )
-        event.remove(connection, "before_cursor_execute", note)
+        with noted(connection, asked):
+            for types in ([ResourceType.TOOL], [ResourceType.MACHINE, ResourceType.JOB]):
+                wanted = change_log.Wanted(types=types, machines=["", "m2"], after=0)
+                change_log.matching_revisions(
+                    connection, ORGANIZATION, wanted, newest_first=True, limit=100
+                )
         explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
         return [
             "\n".join(str(r[-1]) for r in connection.exec_driver_sql(f"{explain} {sql}", values))
@@ -120,3 +132,16 @@ async def test_what_is_rare_or_long_ago_is_found_without_reading_what_came_since
     assert len(found) == 3
     for text in found:
         assert "ix_change_organization_id_type_revision_machine_id" in text, text
+
+
+async def test_the_log_is_not_searched_for_what_has_no_changes(store: Store) -> None:
+    await write(store, add_tool("t"))
+    asked: list[tuple[str, Any]] = []
+    request = change_service_pb2.ListChangesRequest(resource_name="organizations/default")
+
+    def page(reader: Reader) -> Page:
+        with noted(reader.connection, asked):
+            return read_page(reader, View(frozenset(TYPES), None), request, None, 10)
+
+    assert (await store.read(ORGANIZATION, page)).change_sets == []
+    assert not [sql for sql, _ in asked if "change.type" in sql]

@@ -123,9 +123,8 @@ def _last_before(reader: Reader, time: datetime) -> int:
 
 
 def _types(view: View, name: str) -> list[ResourceType]:
-    """The types to look for: one, where the name tells it."""
-    of_name = nouns.type_of(name) if name else None
-    types = view.types if of_name is None else view.types & {of_name}
+    """The types to look for: with a name the one that it tells, or none that the log has."""
+    types = view.types & {nouns.type_of(name)} if name else view.types
     return sorted(types, key=lambda item: item.value)
 
 
