@@ -231,6 +231,17 @@ async def test_the_operator_sees_the_events_that_belong_to_no_organization(
     )
 
 
+async def test_a_name_that_is_none_keeps_no_event_from_being_written(
+    server_on_each: SmoothServer, operator: Any
+) -> None:
+    parent = Instance.ListInstanceSecurityEventsRequest(parent="organizations/a\0b")
+    await refused(
+        operator.ListInstanceSecurityEvents(parent), Code.INVALID_ARGUMENT, "INVALID_FIELD"
+    )
+    await knock(server_on_each)
+    assert "AuthService.Login" in {each.method for each in await events(operator)}
+
+
 async def test_events_come_in_pages_newest_first(
     server_on_each: SmoothServer, operator: Any
 ) -> None:

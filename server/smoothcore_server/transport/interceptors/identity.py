@@ -24,6 +24,7 @@ from smoothcore_server.transport.client_certificates import client_certificate
 from smoothcore_server.transport.handlers import Around, Check, Invocation, Metadata, Proceed
 from smoothcore_server.transport.interceptors.access import Access, find
 from smoothcore_server.transport.methods import Method
+from smoothcore_server.transport.resource_names import type_of
 
 Authenticate: TypeAlias = Callable[[str], Awaitable[Principal]]
 """From the secret of a credential to its holder; raises UnauthenticatedError for a bad one."""
@@ -140,11 +141,13 @@ class Identity:
 
 
 def _organization_in(message: Any) -> str:
-    """The organization that a request of the operator names; empty where it names none."""
+    """The organization that a request of the operator names; empty where it names none, or where
+    that is no name: the request has not been validated yet."""
     fields = message.DESCRIPTOR.fields_by_name
     named = message.organization if "organization" in fields else message
     name = str(getattr(named, "name", "") or getattr(message, "parent", ""))
-    return name.removeprefix("organizations/") if name.startswith("organizations/") else ""
+    is_name = type_of(name) == "smoothcore.v1/Organization"
+    return name.removeprefix("organizations/") if is_name else ""
 
 
 async def _refuse_here(invocation: Invocation, _proceed: Proceed) -> Any:
