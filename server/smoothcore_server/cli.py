@@ -11,7 +11,13 @@ from typing import Annotated
 import typer
 
 from smoothcore.v1 import api_key_pb2, identity_service_pb2
-from smoothcore_server import certificate_commands, operator_commands, user_commands
+from smoothcore_server import (
+    audit_commands,
+    certificate_commands,
+    operator_commands,
+    organization_commands,
+    user_commands,
+)
 from smoothcore_server.api.messages import api_key
 from smoothcore_server.bootstrap import DEFAULT_ORGANIZATION, Application, Database, FirstStart
 from smoothcore_server.cli_common import Config, DataDir, refuse_absent, run, with_database
@@ -42,6 +48,8 @@ keys_app = typer.Typer(
 app.add_typer(keys_app, name="keys")
 app.add_typer(user_commands.app, name="users")
 operator_commands.add_to(app)
+app.add_typer(organization_commands.app, name="organizations")
+app.add_typer(audit_commands.app, name="audit")
 certificate_commands.add_to(app)
 
 
