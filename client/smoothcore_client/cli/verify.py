@@ -72,21 +72,7 @@ def verify(
 
     Exit codes: 0 ready; 1 not ready; 2 error.
     """
-    if not program and not tool_set:
-        raise CommandError(
-            "name a program, a tool set, or both",
-            "smooth verify JOB.nc --machine mill-1, or smooth verify --set job-7 --machine mill-1",
-        )
-    if tool_set and not machine:
-        raise CommandError(
-            "a tool set is verified against a machine",
-            "add --machine mill-1, and leave --table out",
-        )
-    if bool(machine) == (table is not None):
-        raise CommandError(
-            "name either a machine or a table file",
-            "--machine mill-1, or --table tool.tbl --unit mm",
-        )
+    _refuse_unclear(program, machine, tool_set, table)
 
     async def work(session: Session) -> int:
         if not program:
@@ -119,6 +105,25 @@ def verify(
         return OK if reply.report.ready else NOT_GOOD
 
     run(ctx, work)
+
+
+def _refuse_unclear(program: str, machine: str, tool_set: str, table: Path | None) -> None:
+    """Raise CommandError unless it is clear what is verified, and against what."""
+    if not program and not tool_set:
+        raise CommandError(
+            "name a program, a tool set, or both",
+            "smooth verify JOB.nc --machine mill-1, or smooth verify --set job-7 --machine mill-1",
+        )
+    if tool_set and not machine:
+        raise CommandError(
+            "a tool set is verified against a machine",
+            "add --machine mill-1, and leave --table out",
+        )
+    if bool(machine) == (table is not None):
+        raise CommandError(
+            "name either a machine or a table file",
+            "--machine mill-1, or --table tool.tbl --unit mm",
+        )
 
 
 def why(ctx: typer.Context, machine: MachineArgument, verbose: Verbose = False) -> None:

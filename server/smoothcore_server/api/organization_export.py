@@ -20,7 +20,7 @@ from smoothcore_server.store.transaction import Reader
 
 PART = 256
 """So many names are read at once; no transaction is held over a write."""
-EVERYTHING = View(frozenset(ResourceType), machines=None)
+UNRESTRICTED = View(frozenset(ResourceType), machines=None)
 Response = instance_service_pb2.ExportOrganizationResponse
 
 
@@ -46,7 +46,7 @@ class OrganizationExport:
         head = await self._auditor.head(self._organization)
         await self._resources(head.revision)
         audit = AuditExport(
-            self._store, self._organization, EVERYTHING, self._write_audit, start=self._start
+            self._store, self._organization, UNRESTRICTED, self._write_audit, start=self._start
         )
         await audit.run(head)
 
@@ -65,7 +65,7 @@ class OrganizationExport:
         def query(reader: Reader) -> Part:
             reach = horizon.read(reader.connection, self._organization)
             horizon.check_history(reach, revision)
-            return read_part(reader, EVERYTHING, revision, cursor, PART)
+            return read_part(reader, UNRESTRICTED, revision, cursor, PART)
 
         return await self._store.read(self._organization, query)
 
