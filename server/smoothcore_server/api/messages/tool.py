@@ -23,7 +23,6 @@ SETTABLE = (
 
 def to_message(tool: domain.Tool) -> tool_pb2.Tool:
     """The message of a tool."""
-    # Mappings are read at once, where messages would be made and then copied.
     nested = meta_fields(tool.meta)
     nested["geometry"] = geometry_fields(tool.geometry)
     return tool_pb2.Tool(

@@ -65,7 +65,6 @@ def registers_from(message: tool_table_entry_pb2.Registers) -> domain.Registers:
 
 def to_message(entry: domain.ToolTableEntry) -> tool_table_entry_pb2.ToolTableEntry:
     """The message of an entry."""
-    # Mappings are read at once, where messages would be made and then copied.
     nested = meta_fields(entry.meta)
     nested["registers"] = _registers_fields(entry.registers)
     # A row that could never be read has no time of reading.

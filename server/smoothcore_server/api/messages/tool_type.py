@@ -20,7 +20,6 @@ SETTABLE = (
 
 def to_message(tool_type: domain.ToolType) -> tool_type_pb2.ToolType:
     """The message of a tool type."""
-    # Mappings are read at once, where messages would be made and then copied.
     nested = meta_fields(tool_type.meta)
     nested["geometry"] = geometry_fields(tool_type.geometry)
     return tool_type_pb2.ToolType(

@@ -1,4 +1,8 @@
-"""Enums, lengths, times: the small values that all messages are made of."""
+"""Enums, lengths, times: the small values that all messages are made of.
+
+What is nested in a resource is given to the constructor of its message as mappings (`…_fields`):
+these are read at once, where messages would be made and then copied.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +115,6 @@ class Stated:
         for name in self._lengths:
             length = getattr(holder, name)
             if length is not None:
-                # A mapping is read at once, where a message would be made and then copied.
                 unit = _UNIT_VALUES[length.unit]
                 found[name] = {"text": length.text, "unit": unit, "mm": length.mm}
         for name in self._numbers:
