@@ -34,11 +34,6 @@ class Operator:
         self._target = target
         self._database = database
 
-    @property
-    def is_offline(self) -> bool:
-        """Whether no server runs."""
-        return self._database is not None
-
     async def call(self, method: str, request: Message) -> Any:
         """The answer of a method. Raises OperatorError, or SmoothCoreError when offline."""
         if self._database is None:

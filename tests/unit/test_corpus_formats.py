@@ -156,7 +156,7 @@ def test_a_real_header_on_a_number_that_is_not_called_stands_apart() -> None:
 
 def test_compensation_in_a_real_subprogram_belongs_to_its_callers() -> None:
     contents = program(f"{LINUXCNC}/nc_files/mmount.ngc")
-    compensated = [tool.tool_number for tool in contents.tools if tool.uses_cutter_compensation]
+    compensated = [tool.tool_number for tool in contents.tools if tool.diameter_registers]
     assert compensated == [4, 5]
     assert contents.incomplete == ()
 

@@ -145,7 +145,6 @@ def test_cutter_compensation_calls_its_d_or_the_tools_own_number() -> None:
     assert diameters("T3 M6\nG41.1 D6.35", 3) == []
     assert diameters("T3 M6\nG40 D5\nG96 D2500 S100", 3) == []
     assert diameters("T3 M6\nG41 D3\nD4\nG40\nD5", 3) == [3, 4]
-    assert tool("T3 M6\nG41", 3).uses_cutter_compensation
 
 
 @pytest.mark.parametrize(

@@ -69,11 +69,6 @@ class ProgramTool:
         """Whether G43 is active at some time with this tool."""
         return bool(self.length_registers)
 
-    @property
-    def uses_cutter_compensation(self) -> bool:
-        """Whether G41 or G42 is used with this tool."""
-        return bool(self.diameter_registers)
-
 
 class IncompleteReason(enum.Enum):
     """Why a program does not tell all the tools it will call."""

@@ -13,7 +13,6 @@ from smoothcore_server.store import models
 
 _S = models.session.c
 _T = models.refresh_token.c
-_U = models.user_account.c
 _SESSION = select(
     _S.id,
     _S.user_id,
