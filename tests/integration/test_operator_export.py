@@ -22,6 +22,8 @@ from smoothcore.v1 import (
     tool_service_pb2,
 )
 from smoothcore_server.api import audit_export, organization_export
+from smoothcore_server.app import snapshot as snapshot_parts
+from smoothcore_server.app.snapshot import Part
 from tests.feed.following import following
 from tests.integration.test_operator import compact_request, smoothd
 from tests.support.logins import login
@@ -67,7 +69,8 @@ async def test_all_of_an_organization_is_exported_and_nothing_of_another(
     acme: Caller,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(organization_export, "PART", 3)
+    monkeypatch.setattr(organization_export, "FIRST_LIMIT", 3)
+    monkeypatch.setattr(organization_export, "MAX_LIMIT", 3)
     monkeypatch.setattr(audit_export, "PAGE", 3)
     there = await snapshot(acme)
     await refusal(acme.tools.GetTool(tool_service_pb2.GetToolRequest(name="tools/none")))
@@ -136,6 +139,26 @@ async def test_an_export_of_a_log_that_was_compacted_has_all_that_is_left(
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await export(operator, "default", start_time=everything)
     assert caught.value.code() is Code.OUT_OF_RANGE
+
+
+async def test_large_resources_are_read_a_few_at_a_time(
+    operator: Any, acme: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        await acme.tools.CreateTool(create_tool(f"more-{number:02}"))
+    there = await snapshot(acme)
+    limits: list[int] = []
+
+    def read_part(*asked: Any) -> Part:
+        limits.append(asked[-1])
+        return snapshot_parts.read_part(*asked)
+
+    monkeypatch.setattr(organization_export, "read_part", read_part)
+    monkeypatch.setattr(organization_export, "FIRST_LIMIT", 8)
+    monkeypatch.setattr(organization_export, "MAX_PAGE_BYTES", 1)
+    items = [item for each in await export(operator) for item in each.resources.items]
+    assert {item.name: item for item in items} == there
+    assert set(limits) == {8, 4, 2, 1}
 
 
 async def test_an_organization_that_is_not_there_is_not_exported(operator: Any) -> None:

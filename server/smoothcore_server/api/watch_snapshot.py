@@ -7,17 +7,16 @@ from collections.abc import Callable, Sequence
 from smoothcore.v1 import change_service_pb2
 from smoothcore_server.api.messages import change_set as message
 from smoothcore_server.api.watch_messages import split
-from smoothcore_server.app.snapshot import Part, read_part
+from smoothcore_server.app.snapshot import Part, PartSize, read_part
 from smoothcore_server.app.visibility import View
 from smoothcore_server.domain.change import Change
-from smoothcore_server.feed.ring import size_of
 from smoothcore_server.feed.tokens import OTHER_HISTORY, Cursor, Position, ResumeTokens, foreign
 from smoothcore_server.store import horizon
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Reader
 
 FIRST_LIMIT, MAX_LIMIT = 32, 1_024
-"""So many names are read at once. It begins with few, for they may be large."""
+"""So many names are read at once."""
 
 
 class Snapshot:
@@ -41,7 +40,7 @@ class Snapshot:
         self._position = position
         self._message_bytes = message_bytes
         self._check = check
-        self._limit = FIRST_LIMIT
+        self._size = PartSize(FIRST_LIMIT, MAX_LIMIT, message_bytes)
 
     async def part(self, cursor: Cursor) -> tuple[list[bytes], Cursor | None]:
         """The messages of the next part behind a cursor, and where it goes on; None at the end.
@@ -50,11 +49,7 @@ class Snapshot:
         FailedPreconditionError when it is another log.
         """
         part = await self._store.read(self._organization, lambda reader: self._read(reader, cursor))
-        size = size_of(part.found)
-        if size > self._message_bytes:
-            self._limit = max(1, self._limit // 2)
-        elif size < self._message_bytes // 2:
-            self._limit = min(MAX_LIMIT, self._limit * 2)
+        self._size.read(part)
         return list(self._messages(part)), part.rest
 
     def nothing(self, cursor: Cursor) -> bytes:
@@ -76,7 +71,7 @@ class Snapshot:
         chain_hash = reader.chain_hash_at(revision)
         if chain_hash is None or Position.at(revision, chain_hash) != self._position:
             raise foreign(OTHER_HISTORY)
-        return read_part(reader, self._view, revision, cursor, self._limit)
+        return read_part(reader, self._view, revision, cursor, self._size.limit)
 
     def _messages(self, part: Part) -> Sequence[bytes]:
         parts = list(split(part.found, self._message_bytes))

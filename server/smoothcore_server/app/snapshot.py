@@ -11,6 +11,7 @@ from typing import Any
 
 from smoothcore_server.app.visibility import View
 from smoothcore_server.domain.change import Change, ResourceType
+from smoothcore_server.feed.ring import size_of
 from smoothcore_server.feed.tokens import Cursor
 from smoothcore_server.store import nouns, snapshots
 from smoothcore_server.store.noun import Noun
@@ -25,6 +26,24 @@ class Part:
     found: Sequence[Change]
     rest: Cursor | None
     """Where it goes on; None where it is complete."""
+
+
+class PartSize:
+    """How many names to read at once: few at first, for they may be large, and then as many as have
+    about some bytes together."""
+
+    def __init__(self, first: int, most: int, wanted_bytes: int) -> None:
+        self.limit = first
+        self._most = most
+        self._wanted_bytes = wanted_bytes
+
+    def read(self, part: Part) -> None:
+        """Have the next part be smaller or larger than one that was read."""
+        size = size_of(part.found)
+        if size > self._wanted_bytes:
+            self.limit = max(1, self.limit // 2)
+        elif size < self._wanted_bytes // 2:
+            self.limit = min(self._most, self.limit * 2)
 
 
 @dataclass(frozen=True, slots=True)
