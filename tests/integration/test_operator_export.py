@@ -24,6 +24,7 @@ from smoothcore.v1 import (
 from smoothcore_server.api import audit_export, organization_export
 from smoothcore_server.app import snapshot as snapshot_parts
 from smoothcore_server.app.snapshot import Part
+from smoothcore_server.domain.change import ResourceType
 from tests.feed.following import following
 from tests.integration.test_operator import compact_request, smoothd
 from tests.support.logins import login
@@ -159,6 +160,26 @@ async def test_large_resources_are_read_a_few_at_a_time(
     items = [item for each in await export(operator) for item in each.resources.items]
     assert {item.name: item for item in items} == there
     assert set(limits) == {8, 4, 2, 1}
+
+
+async def test_each_type_begins_with_few_however_small_those_of_the_one_before_were(
+    operator: Any, acme: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        await acme.tools.CreateTool(create_tool(f"more-{number:02}"))
+    limits: dict[Any, list[int]] = {}
+
+    def read_part(*asked: Any) -> Part:
+        part = snapshot_parts.read_part(*asked)
+        for kind in {change.type for change in part.found}:
+            limits.setdefault(kind, []).append(asked[-1])
+        return part
+
+    monkeypatch.setattr(organization_export, "read_part", read_part)
+    monkeypatch.setattr(organization_export, "FIRST_LIMIT", 2)
+    await export(operator)
+    assert limits[ResourceType.TOOL] == [2, 4, 8, 16]
+    assert {each[0] for each in limits.values()} == {2}
 
 
 async def test_an_organization_that_is_not_there_is_not_exported(operator: Any) -> None:

@@ -26,14 +26,16 @@ class Part:
     found: Sequence[Change]
     rest: Cursor | None
     """Where it goes on; None where it is complete."""
+    ends_type: bool = False
+    """Whether it goes on with another type."""
 
 
 class PartSize:
-    """How many names to read at once: few at first, for they may be large, and then as many as have
-    about some bytes together."""
+    """How many names to read at once: few at first of each type, for they may be large, and then as
+    many as have about some bytes together."""
 
     def __init__(self, first: int, most: int, wanted_bytes: int) -> None:
-        self.limit = first
+        self.limit = self._first = first
         self._most = most
         self._wanted_bytes = wanted_bytes
 
@@ -44,6 +46,8 @@ class PartSize:
             self.limit = max(1, self.limit // 2)
         elif size < self._wanted_bytes // 2:
             self.limit = min(self._most, self.limit * 2)
+        if part.ends_type:
+            self.limit = min(self._first, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,10 @@ def read_part(reader: Reader, view: View, revision: int, cursor: Cursor, limit: 
         image.change for image in walked.images if not image.is_deleted and view.shows(image.change)
     ]
     reached = Cursor(stretch.type.value, walked.last or stretch.below)
-    is_last = not walked.last and next(ahead, None) is None
-    return Part(found, None if is_last else reached)
+    following = stretch if walked.last else next(ahead, None)
+    if following is None:
+        return Part(found, None)
+    return Part(found, reached, ends_type=following.type is not stretch.type)
 
 
 def _ahead(view: View, cursor: Cursor) -> Iterator[_Stretch]:
