@@ -41,6 +41,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Paragraphs are filled; else their lines end where those of the docstring do.
+    rich_markup_mode="markdown",
 )
 keys_app = typer.Typer(
     help="API keys, and the keys of the instance: for its operator.", no_args_is_help=True
