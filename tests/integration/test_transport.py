@@ -274,7 +274,7 @@ async def test_an_unknown_method_is_unimplemented_and_adds_no_metric(served: Run
         call = served.channel.unary_unary(f"/smoothcore.v1.ToolService/Nonsense{index}")
         error = await refused(call(b""))
         assert (error.code(), reason(error)) == (Code.UNIMPLEMENTED, "METHOD_UNKNOWN")
-        assert f"Nonsense{index}" in str(error.details())
+        assert "no such method" in str(error.details())
     labels = {"grpc_service": "unknown", "grpc_method": "unknown", "grpc_code": "Unimplemented"}
     handled = await served.settled_metric(
         "grpc_server_handled_total", 3, grpc_type="unknown", **labels

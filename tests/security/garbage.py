@@ -87,17 +87,20 @@ def prefixed(text: bytes) -> bytes:
     return bytes(out) + bytes([rest]) + text
 
 
-CALL = b"".join(
-    literal(name, value)
-    for name, value in (
+def call(path: bytes) -> bytes:
+    """The headers of a call."""
+    headers = (
         (b":method", b"POST"),
         (b":scheme", b"http"),
-        (b":path", b"/smoothcore.v1.AuthService/WhoAmI"),
+        (b":path", path),
         (b":authority", b"localhost"),
         (b"te", b"trailers"),
         (b"content-type", b"application/grpc"),
     )
-)
+    return b"".join(literal(name, value) for name, value in headers)
+
+
+CALL = call(b"/smoothcore.v1.AuthService/WhoAmI")
 OPENED = PREFACE + frame(SETTINGS, 0, 0)
 
 

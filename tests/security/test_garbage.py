@@ -20,15 +20,19 @@ from smoothcore_server.transport.settings import ServerSettings
 from tests.feed.following import eventually
 from tests.security.garbage import (
     ATTACKS,
+    HEADERS,
+    OPENED,
     PREFACE,
     TLS_HELLO,
     Attack,
     attack,
+    call,
     connected,
+    frame,
     knock,
 )
 from tests.support.requests import create_tool
-from tests.support.smooth import Caller, ServerProcess
+from tests.support.smooth import Caller, ServerProcess, SmoothServer
 from tests.unit.test_transport_fakes import running
 
 SCALE = int(os.environ.get("GARBAGE_SCALE", "1"))
@@ -157,3 +161,16 @@ async def test_who_does_not_speak_http_2_in_time_is_hung_up_on(sent: bytes) -> N
         await stranger.send(sent)
         assert await stranger.is_closed_within(20)
         assert (await server.get_tool()).name == "tools/t7"
+
+
+@pytest.mark.parametrize("path", [b"/\xff/\xfe", b"\xc3\x28", b"/smoothcore.v1.ToolService/\x80"])
+async def test_the_others_are_served_after_a_call_whose_path_is_no_text(
+    server: SmoothServer, caller: Caller, path: bytes
+) -> None:
+    await caller.tools.CreateTool(create_tool("before"))
+    for _ in range(3):
+        async with connected(server.address) as stranger:
+            await stranger.send(OPENED + frame(HEADERS, 5, 1, call(path)))
+            assert await stranger.read()
+    await server.caller().tools.CreateTool(create_tool("on-a-new-connection"), timeout=5)
+    await caller.tools.CreateTool(create_tool("behind"), timeout=5)

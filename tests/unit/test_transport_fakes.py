@@ -118,8 +118,7 @@ def services(fakes: Fakes) -> list[Service]:
 
     def add_echo(_servicer: object, server: grpc.aio.Server) -> None:
         handler = grpc.stream_stream_rpc_method_handler(both)
-        generic = grpc.method_handlers_generic_handler("test.Echo", {"Both": handler})
-        server.add_generic_rpc_handlers((generic,))
+        server.add_registered_method_handlers("test.Echo", {"Both": handler})
 
     tools, machines = tool_service_pb2_grpc, machine_service_pb2_grpc
     programs, changes = program_service_pb2_grpc, change_service_pb2_grpc

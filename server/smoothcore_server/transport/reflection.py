@@ -74,9 +74,5 @@ def register(server: grpc.aio.Server, services: Iterable[str]) -> None:
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers(
-        [
-            grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler})
-            for name in (REFLECTION_V1ALPHA, REFLECTION_V1)
-        ]
-    )
+    for name in (REFLECTION_V1ALPHA, REFLECTION_V1):
+        server.add_registered_method_handlers(name, {"ServerReflectionInfo": handler})

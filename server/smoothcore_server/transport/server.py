@@ -37,6 +37,7 @@ from smoothcore_server.transport.interceptors.validation import Validation
 from smoothcore_server.transport.methods import HEALTH, REFLECTION_V1, REFLECTION_V1ALPHA
 from smoothcore_server.transport.settings import ServerSettings
 from smoothcore_server.transport.tls import TlsFiles
+from smoothcore_server.transport.unknown_calls import make_server
 from smoothcore_server.transport.validation import Validator
 
 
@@ -111,7 +112,7 @@ class GrpcServer:
             Draining(self.drain),
         )
         self._chain = Chain(layers, metrics)
-        self._server = grpc.aio.server(interceptors=(self._chain,), options=_options(settings))
+        self._server = make_server((self._chain,), _options(settings))
 
     async def start(self) -> tuple[str, ...]:
         """Bind and serve; gives the addresses with their true ports, those for gateways behind the

@@ -82,11 +82,11 @@ class Chain(grpc.aio.ServerInterceptor):
         return compose(arounds, _no_such_method)
 
 
-async def _no_such_method(invocation: Invocation) -> Any:
+async def _no_such_method(_invocation: Invocation) -> Any:
     raise UnimplementedError(
         ErrorReason.METHOD_UNKNOWN,
-        f"this server has no method {invocation.method.path}; "
-        "`grpcurl list` shows what it has, and its version is in AuthService.WhoAmI",
+        "this server has no such method; `grpcurl list` shows what it has, and its version is in "
+        "AuthService.WhoAmI",
     )
 
 
