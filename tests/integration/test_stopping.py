@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -10,6 +11,7 @@ import pytest
 
 from smoothcore.v1 import tool_service_pb2
 from smoothcore_server.bootstrap import Application
+from smoothcore_server.bootstrap.application import ServerEndedError
 from smoothcore_server.config import Settings
 from smoothcore_server.domain.errors import UnavailableError
 from smoothcore_server.feed.wakeups import sqlite as sqlite_wakeups
@@ -84,3 +86,18 @@ async def test_a_server_stops_in_the_middle_of_reads_and_writes_and_keeps_what_i
     kept = await application.store.read("default", lambda reader: reader.tools.where())
     await application.stop()
     assert written <= {tool.name for tool in kept}
+
+
+async def test_a_server_that_ends_by_itself_takes_its_process_with_it(tmp_path: Path) -> None:
+    application = Application(
+        Settings(data_dir=tmp_path, listen=["127.0.0.1:0"], metrics_listen="")
+    )
+    await application.start()
+    running = asyncio.create_task(application.run_until_signal())
+    await asyncio.sleep(0)
+    await application.server._server.stop(None)
+    async with asyncio.timeout(20):
+        with pytest.raises(ServerEndedError):
+            await running
+    with pytest.raises(UnavailableError):
+        await application.store.run_read(instance.organizations)

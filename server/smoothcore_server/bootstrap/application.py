@@ -89,6 +89,10 @@ SPANS_TIMEOUT_S = 5.0
 log = structlog.get_logger("smoothcore")
 
 
+class ServerEndedError(Exception):
+    """Nobody told the server to end."""
+
+
 class Application:
     """A whole server: started, running, stopped."""
 
@@ -179,10 +183,23 @@ class Application:
         await self.server.stop()
 
     async def run_until_signal(self) -> None:
-        """Serve until SIGTERM or SIGINT, then go away in order."""
+        """Serve until SIGTERM or SIGINT, then go away in order.
+
+        Raises ServerEndedError where the server has ended by itself: a process that listens no more
+        must not look alive, so that whoever watches over it starts another.
+        """
         self.drain.listen_for_signals()
-        await self.drain.signalled.wait()
+        signalled = asyncio.ensure_future(self.drain.signalled.wait())
+        ended = asyncio.ensure_future(self.server.wait_for_termination())
+        await asyncio.wait((signalled, ended), return_when=asyncio.FIRST_COMPLETED)
+        by_itself = not self.drain.signalled.is_set()
+        signalled.cancel()
         await self.stop()
+        (cause,) = await asyncio.gather(ended, return_exceptions=True)
+        if by_itself:
+            raise ServerEndedError("the gRPC server ended by itself") from (
+                cause if isinstance(cause, BaseException) else None
+            )
 
     def _shared_counts(self, timeline: str) -> tuple[RateLimiter, Lockout]:
         """What counts callers: over all servers that share a Redis, or in this process."""
