@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from google.protobuf.message import Message
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from smoothcore.v1 import (
     binding_service_pb2,
@@ -21,7 +23,11 @@ from smoothcore.v1 import (
     tool_service_pb2,
     verification_service_pb2,
 )
+from smoothcore_server.api.messages.values import LENGTH_UNIT
 from smoothcore_server.domain.errors import InvalidArgumentError
+from smoothcore_server.domain.length import Length, LengthUnit, UnreadableLengthError
+from smoothcore_server.transport.lengths import length_problem
+from smoothcore_server.transport.rules import Rule
 from smoothcore_server.transport.steps import MAX_VIOLATIONS
 from smoothcore_server.transport.validation import Validator, raise_for
 
@@ -401,3 +407,25 @@ async def test_a_large_request_does_not_hold_up_the_event_loop() -> None:
 
     await around(Invocation(method, Context()), look)  # type: ignore[arg-type]
     assert ticks > 3
+
+
+@given(
+    text=st.one_of(
+        st.from_regex(r"[+-]?[0-9]{0,4}\.?[0-9]{0,24}", fullmatch=True),
+        st.from_regex(r"[+]?(?:1?[0-9]{2}|[0-9])(?:\.[0-9]{0,70})?", fullmatch=True),
+        st.text(max_size=8),
+    ),
+    unit=st.sampled_from(LengthUnit),
+    not_negative=st.booleans(),
+)
+@example(text="12." + "0" * 70, unit=LengthUnit.MILLIMETER, not_negative=False)
+def test_a_length_that_passes_is_one_that_can_be_read(
+    text: str, unit: LengthUnit, not_negative: bool
+) -> None:
+    message = length(text, LENGTH_UNIT.value(unit))
+    try:
+        read = Length.parse(text, unit)
+    except UnreadableLengthError:
+        read = None
+    is_good = bool(text) and read is not None and not (not_negative and read.mm < 0)
+    assert (length_problem(message, Rule(not_negative=not_negative)) is None) == is_good
