@@ -77,7 +77,7 @@ def new(field: FieldDescriptor) -> Message:
 def violations(message: Message) -> dict[str, str]:
     """All that is wrong with a message, by path."""
     found = Violations()
-    VALIDATOR.check_of(message.DESCRIPTOR)(message, "", found)
+    VALIDATOR.check_of(message.DESCRIPTOR)(message, found)
     return {each.field: each.description for each in found}
 
 

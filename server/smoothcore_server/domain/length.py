@@ -25,6 +25,9 @@ RELATIVE_TOLERANCE = 0.001
 MAX_PRINT_TOLERANCE_MM = 0.02
 """Half the last printed digit counts towards a tolerance, but never more than this."""
 
+is_plain = re.compile(r"\+?1?\d{1,2}(?:\.\d{0,9})?", re.ASCII).fullmatch
+"""Whether a text is as nearly all lengths are printed: below 200 of either unit, hence below five
+metres, not negative, and with no more decimals than millimetres are kept with."""
 # A decimal as controls and CAM systems print it; strtod's "inf", "nan" and hex are not lengths.
 _is_decimal = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII).fullmatch
 _MAX_TEXT = 64
@@ -67,15 +70,19 @@ class Length:
         Raises UnreadableLengthError for anything else, for NaN and infinity, and for a length
         beyond five metres. ``-0.0`` becomes ``0.0``.
         """
-        text = text.strip()
-        if len(text) > _MAX_TEXT or not _is_decimal(text):
-            raise UnreadableLengthError(f"{text[:_MAX_TEXT]!r} is not a decimal number")
-        value = float(text)
-        # Rounded, since 0.375 in is 9.525 mm and not 9.5249999999999986.
-        mm = round(value * MM_PER_INCH if unit is _INCH else value, 9)
-        # Infinity and NaN are not between these either.
-        if not abs(mm) <= MAX_LENGTH_MM:
-            raise UnreadableLengthError(f"{text!r} {unit.value} is longer than 5 m")
+        if is_plain(text):
+            value = float(text)
+            mm = round(value * MM_PER_INCH, 9) if unit is _INCH else value
+        else:
+            text = text.strip()
+            if len(text) > _MAX_TEXT or not _is_decimal(text):
+                raise UnreadableLengthError(f"{text[:_MAX_TEXT]!r} is not a decimal number")
+            value = float(text)
+            # Rounded, since 0.375 in is 9.525 mm and not 9.5249999999999986.
+            mm = round(value * MM_PER_INCH if unit is _INCH else value, 9)
+            # Infinity and NaN are not between these either.
+            if not abs(mm) <= MAX_LENGTH_MM:
+                raise UnreadableLengthError(f"{text!r} {unit.value} is longer than 5 m")
         if value == 0:
             return cls(text.lstrip("+-"), unit, 0.0)
         return cls(text, unit, mm)

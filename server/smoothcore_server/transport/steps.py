@@ -27,14 +27,22 @@ class Violations(list[FieldViolation]):
         if not self.is_full:
             self.append(FieldViolation(path, description))
 
+    def move_below(self, path: str, start: int) -> None:
+        """Have those from ``start`` on be of what is in the field of this path. Paths are made only
+        of what is wrong: most requests have nothing, and some have thousands of fields."""
+        for index in range(start, len(self)):
+            each = self[index]
+            below = f"{path}.{each.field}" if each.field else path
+            self[index] = FieldViolation(below, each.description)
+
     @property
     def is_full(self) -> bool:
         """Whether there is no point in looking further."""
         return len(self) >= MAX_VIOLATIONS
 
 
-Step: TypeAlias = Callable[[Any, str, Violations], None]
-"""Looks at one field of a message whose path, with its dot, is the second argument."""
+Step: TypeAlias = Callable[[Any, Violations], None]
+"""Looks at one field of a message, or at a value; paths are as seen from there."""
 
 
 ANY_TYPE = "*"
@@ -75,15 +83,15 @@ def scalar_step(
     text = value_checks.required_text(field, pattern)
     is_text = field.type == FieldDescriptor.TYPE_STRING
 
-    def step(message: Any, prefix: str, found: Violations) -> None:
+    def step(message: Any, found: Violations) -> None:
         value = getattr(message, name)
         if not value or (is_text and required and value.isspace()):
             if required:
-                found.add(prefix + name, text)
+                found.add(name, text)
             return
         problem = check(value) if check else None
         if problem:
-            found.add(prefix + name, problem)
+            found.add(name, problem)
 
     return step
 
@@ -92,14 +100,14 @@ def present_step(field: FieldDescriptor, check: ValueCheck | None, required: boo
     """For an optional field, or a member of a oneof: a zero value that is there counts."""
     name = field.name
 
-    def step(message: Any, prefix: str, found: Violations) -> None:
+    def step(message: Any, found: Violations) -> None:
         if not message.HasField(name):
             if required:
-                found.add(prefix + name, "required")
+                found.add(name, "required")
             return
         problem = check(getattr(message, name)) if check else None
         if problem:
-            found.add(prefix + name, problem)
+            found.add(name, problem)
 
     return step
 
@@ -107,19 +115,19 @@ def present_step(field: FieldDescriptor, check: ValueCheck | None, required: boo
 def length_step(name: str, rule: Rule, required: bool) -> Step:
     """For a length. In one step, since the rows of a table are little else."""
 
-    def step(message: Any, prefix: str, found: Violations) -> None:
+    def step(message: Any, found: Violations) -> None:
         if message.HasField(name):
             problem = length_problem(getattr(message, name), rule)
             if problem:
-                found.add(f"{prefix}{name}.{problem[0]}", problem[1])
+                found.add(f"{name}.{problem[0]}", problem[1])
         elif required:
-            found.add(prefix + name, "required")
+            found.add(name, "required")
 
     return step
 
 
 def well_known_step(kind: Descriptor, rule: Rule) -> Step:
-    """For a time or a span; its path comes without a dot."""
+    """For a time or a span."""
     check: ValueCheck
     if kind.name == "Timestamp":
         check = value_checks.timestamp_problem
@@ -128,10 +136,10 @@ def well_known_step(kind: Descriptor, rule: Rule) -> Step:
     else:
         raise TypeError(f"there is no check for {kind.full_name} yet")
 
-    def step(message: Any, path: str, found: Violations) -> None:
+    def step(message: Any, found: Violations) -> None:
         problem = check(message)
         if problem:
-            found.add(path, problem)
+            found.add("", problem)
 
     return step
 
@@ -147,19 +155,19 @@ def map_step(field: FieldDescriptor) -> Step:
     is_key = re.compile(rule.key_pattern, re.ASCII).fullmatch
     check = value_checks.string_check(rule, None)
 
-    def step(message: Any, prefix: str, found: Violations) -> None:
+    def step(message: Any, found: Violations) -> None:
         entries = getattr(message, name)
         if not entries:
             return
         if len(entries) > rule.max_items:
-            found.add(prefix + name, f"{len(entries):,} keys, and at most {rule.max_items:,} fit")
+            found.add(name, f"{len(entries):,} keys, and at most {rule.max_items:,} fit")
             return
         for key in sorted(entries):
             if not is_key(key):
                 shown = value_checks.show(key)
-                found.add(prefix + name, f"{shown} is no key: it must be {rule.key_words}")
+                found.add(name, f"{shown} is no key: it must be {rule.key_words}")
             elif problem := check(entries[key]) if entries[key].strip() else "must not be empty":
-                found.add(f"{prefix}{name}.{key}", problem)
+                found.add(f"{name}.{key}", problem)
 
     return step
 
@@ -168,8 +176,8 @@ def oneof_step(message: Descriptor, name: str) -> Step:
     """For a oneof of which one member is required."""
     members = " or ".join(field.name for field in message.oneofs_by_name[name].fields)
 
-    def step(request: Any, prefix: str, found: Violations) -> None:
+    def step(request: Any, found: Violations) -> None:
         if request.WhichOneof(name) is None:
-            found.add(prefix + name, f"required: set {members}")
+            found.add(name, f"required: set {members}")
 
     return step

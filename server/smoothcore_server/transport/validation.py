@@ -70,7 +70,7 @@ class Validator:
 
         def find(message: Any) -> Violations:
             found = Violations()
-            check(message, "", found)
+            check(message, found)
             return found
 
         return find
@@ -93,15 +93,15 @@ class _MessageCheck:
         self.steps: list[Step] = []
         self._cross = message_rule_of(message.full_name).cross
 
-    def __call__(self, message: Any, prefix: str, found: Violations) -> None:
+    def __call__(self, message: Any, found: Violations) -> None:
         before = len(found)
         for step in self.steps:
-            step(message, prefix, found)
+            step(message, found)
         if not self._cross or len(found) > before:
             return
         for rule in self._cross:
             for path, problem in rule(message):
-                found.add(prefix + path, problem)
+                found.add(path, problem)
 
 
 class _Compiler:
@@ -158,11 +158,14 @@ class _Compiler:
             return length_step(name, rule_of(field.full_name), required)
         check = self._inner(field)
 
-        def step(message: Any, prefix: str, found: Violations) -> None:
+        def step(message: Any, found: Violations) -> None:
             if message.HasField(name):
-                check(getattr(message, name), prefix + name, found)
+                before = len(found)
+                check(getattr(message, name), found)
+                if len(found) > before:
+                    found.move_below(name, before)
             elif required:
-                found.add(prefix + name, "required")
+                found.add(name, "required")
 
         return step
 
@@ -171,18 +174,22 @@ class _Compiler:
         longest = rule_of(field.full_name).max_items
         check = self._element(field)
 
-        def step(message: Any, prefix: str, found: Violations) -> None:
+        def step(message: Any, found: Violations) -> None:
             values = getattr(message, name)
             count = len(values)
             if required and not count:
-                found.add(prefix + name, "required: at least one")
+                found.add(name, "required: at least one")
             elif count > longest:
-                found.add(prefix + name, f"{count:,} elements, and at most {longest:,} fit")
+                found.add(name, f"{count:,} elements, and at most {longest:,} fit")
             elif check:
+                before = len(found)
                 for index, value in enumerate(values):
-                    check(value, f"{prefix}{name}[{index}]", found)
-                    if found.is_full:
-                        return
+                    check(value, found)
+                    if len(found) > before:
+                        found.move_below(f"{name}[{index}]", before)
+                        before = len(found)
+                        if found.is_full:
+                            return
 
         return step
 
@@ -193,25 +200,20 @@ class _Compiler:
         if check is None:
             return None
 
-        def step(value: Any, path: str, found: Violations) -> None:
+        def step(value: Any, found: Violations) -> None:
             problem = "must not be empty" if value == "" else check(value)
             if problem:
-                found.add(path, problem)
+                found.add("", problem)
 
         return step
 
     def _inner(self, field: FieldDescriptor) -> Step:
-        """The check of a message in a field; its path comes without a dot."""
+        """The check of a message in a field."""
         kind = field.message_type
         assert kind is not None
         if kind.full_name.startswith("google.protobuf."):
             return well_known_step(kind, rule_of(field.full_name))
-        check = self._validator.check_of(kind)
-
-        def step(message: Any, path: str, found: Violations) -> None:
-            check(message, path + ".", found)
-
-        return step
+        return self._validator.check_of(kind)
 
     def _update_step(self) -> Step:
         """The resource and the mask of an update: what is required is what the mask names."""
@@ -222,20 +224,22 @@ class _Compiler:
         check_mask = mask_check(resource)
         required = _required_fields(resource)
 
-        def step(message: Any, prefix: str, found: Violations) -> None:
+        def step(message: Any, found: Violations) -> None:
             if not message.HasField(name):
-                found.add(prefix + name, "required")
+                found.add(name, "required")
                 return
             mask = getattr(message, mask_name)
             problem = check_mask(mask)
             if problem:
-                found.add(prefix + mask_name, problem)
+                found.add(mask_name, problem)
+            before = len(found)
             inner = getattr(message, name)
-            check(inner, f"{prefix}{name}.", found)
+            check(inner, found)
             masked = masked_fields(mask)
             for field, text in required.items():
                 if (masked is None or field in masked) and not _is_set(inner, field):
-                    found.add(f"{prefix}{name}.{field}", text)
+                    found.add(field, text)
+            found.move_below(name, before)
 
         return step
 

@@ -52,5 +52,5 @@ def from_message(message: tool_pb2.Tool, tool_id: str = "") -> domain.Tool:
         product_id=message.product_id,
         serial_number=message.serial_number,
         tool_type_id=names.last_id(message.tool_type),
-        external_ids=dict(message.external_ids),
+        external_ids=dict(message.external_ids) if message.external_ids else {},
     )

@@ -10,6 +10,7 @@ from smoothcore_server.api.messages.values import (
     LENGTH_UNIT,
     EnumMap,
     Stated,
+    length_from,
     meta_fields,
     time_fields,
 )
@@ -60,7 +61,27 @@ def _registers_fields(registers: domain.Registers) -> dict[str, Any]:
 
 def registers_from(message: tool_table_entry_pb2.Registers) -> domain.Registers:
     """The registers of a row that a caller states."""
-    return domain.Registers(**_REGISTERS.values(message))
+    has = message.HasField
+    return domain.Registers(
+        length_geometry=length_from(message.length_geometry) if has("length_geometry") else None,
+        length_wear=length_from(message.length_wear) if has("length_wear") else None,
+        diameter_geometry=length_from(message.diameter_geometry)
+        if has("diameter_geometry")
+        else None,
+        diameter_wear=length_from(message.diameter_wear) if has("diameter_wear") else None,
+        x=length_from(message.x) if has("x") else None,
+        y=length_from(message.y) if has("y") else None,
+        z=length_from(message.z) if has("z") else None,
+        u=length_from(message.u) if has("u") else None,
+        v=length_from(message.v) if has("v") else None,
+        w=length_from(message.w) if has("w") else None,
+        a_deg=message.a_deg if has("a_deg") else None,
+        b_deg=message.b_deg if has("b_deg") else None,
+        c_deg=message.c_deg if has("c_deg") else None,
+        front_angle_deg=message.front_angle_deg if has("front_angle_deg") else None,
+        back_angle_deg=message.back_angle_deg if has("back_angle_deg") else None,
+        orientation=message.orientation if has("orientation") else None,
+    )
 
 
 def to_message(entry: domain.ToolTableEntry) -> tool_table_entry_pb2.ToolTableEntry:

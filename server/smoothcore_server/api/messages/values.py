@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from smoothcore.v1 import length_pb2
@@ -102,12 +101,12 @@ def time_fields(moment: datetime) -> dict[str, int]:
 
 
 class Stated:
-    """Lengths and numbers that a message may state, each in the field of its attribute's name."""
+    """Lengths and numbers that a dataclass may state, each for the field of its attribute's
+    name."""
 
     def __init__(self, lengths: Sequence[str], numbers: Sequence[str]) -> None:
         self._lengths = lengths
         self._numbers = numbers
-        self._is_length = dict.fromkeys(numbers, False) | dict.fromkeys(lengths, True)
 
     def fields(self, holder: object) -> dict[str, Any]:
         """The fields of a message for those attributes of a dataclass that have a value."""
@@ -122,16 +121,6 @@ class Stated:
             if value is not None:
                 found[name] = value
         return found
-
-    def values(self, message: Message) -> dict[str, Any]:
-        """The attributes of a dataclass for those fields of a message that are there."""
-        is_length = self._is_length
-        stated = [(field.name, value) for field, value in message.ListFields()]
-        return {
-            name: length_from(value) if is_length[name] else value
-            for name, value in stated
-            if name in is_length
-        }
 
 
 def timestamp(moment: datetime | None) -> Timestamp | None:
