@@ -98,6 +98,27 @@ async def test_news_wakes_all_that_wait() -> None:
     assert await asyncio.gather(*waiting) == [True] * 5
 
 
+async def test_what_comes_while_watchers_are_busy_is_told_at_once_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ring_module, "PER_WATCHER_S", 0.1)
+    monkeypatch.setattr(ring_module, "MAX_PAUSE_S", 0.3)
+    ring = filled(3)
+    first = [asyncio.create_task(ring.wait(3, timeout_s=5)) for _ in range(5)]
+    await asyncio.sleep(0)
+    ring.append([change_set(4)])
+    assert await asyncio.gather(*first) == [True] * 5
+    ring.append([change_set(5)])
+    again = asyncio.create_task(ring.wait(4, timeout_s=5))
+    await asyncio.sleep(0)
+    ring.append([change_set(6)])
+    assert not again.done()
+    assert await again
+    behind = ring.behind(4, limit=10)
+    assert behind is not None
+    assert [each.header.revision for each in behind] == [5, 6]
+
+
 async def test_closing_wakes_all_that_wait() -> None:
     ring = filled(3)
     waiting = asyncio.create_task(ring.wait(3, timeout_s=5))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from smoothcore_server.domain.length import (
     LengthUnit,
     UnreadableLengthError,
     agree,
+    is_plain,
     same_value,
     tolerance_mm,
 )
@@ -49,6 +52,13 @@ def test_decimals_are_read_as_controls_print_them(text: str, value: float) -> No
 def test_what_is_no_decimal_is_refused(text: str) -> None:
     with pytest.raises(UnreadableLengthError):
         mm(text)
+
+
+@given(st.from_regex(is_plain.__self__, fullmatch=True))
+def test_a_plain_print_is_read_as_exactly_as_any(text: str) -> None:
+    assert (mm(text).mm, inch(text).mm) == (mm(text + "e0").mm, inch(text + "e0").mm)
+    exact = Fraction(Decimal(text)) * Fraction(254, 10)
+    assert abs(Fraction(inch(text).mm) - exact) <= Fraction(1, 10**9)
 
 
 @pytest.mark.parametrize("text", ["5000.1", "-5000.1", "1e400"])

@@ -418,6 +418,7 @@ async def test_a_large_request_does_not_hold_up_the_event_loop() -> None:
     unit=st.sampled_from(LengthUnit),
     not_negative=st.booleans(),
 )
+@example(text="197", unit=LengthUnit.INCH, not_negative=False)
 @example(text="12." + "0" * 70, unit=LengthUnit.MILLIMETER, not_negative=False)
 def test_a_length_that_passes_is_one_that_can_be_read(
     text: str, unit: LengthUnit, not_negative: bool

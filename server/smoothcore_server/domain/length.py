@@ -25,8 +25,8 @@ RELATIVE_TOLERANCE = 0.001
 MAX_PRINT_TOLERANCE_MM = 0.02
 """Half the last printed digit counts towards a tolerance, but never more than this."""
 
-is_plain = re.compile(r"\+?1?\d{1,2}(?:\.\d{0,9})?", re.ASCII).fullmatch
-"""Whether a text is as nearly all lengths are printed: below 200 of either unit, hence below five
+is_plain = re.compile(r"\+?(?:1[0-8]\d|\d{1,2})(?:\.\d{0,9})?", re.ASCII).fullmatch
+"""Whether a text is as nearly all lengths are printed: below 190 of either unit, hence below five
 metres, not negative, and with no more decimals than millimetres are kept with."""
 # A decimal as controls and CAM systems print it; strtod's "inf", "nan" and hex are not lengths.
 _is_decimal = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII).fullmatch

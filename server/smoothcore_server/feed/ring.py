@@ -15,8 +15,9 @@ from smoothcore_server.domain.change import Change, ChangeSet
 from smoothcore_server.domain.errors import SmoothCoreError
 from smoothcore_server.feed.waiter import Waiter
 
-PER_WATCHER_S = 0.000_1
-"""Of a pause between two wake-ups: what a watcher takes to send a message."""
+PER_WATCHER_S = 0.000_2
+"""Of a pause between two wake-ups: four times what a watcher takes to send a message, so that
+under load most of the time is left to those who write."""
 MAX_PAUSE_S = 0.02
 MAX_CHANGE_SETS = 4_096
 MAX_BYTES = 32 * 2**20
