@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import chain
 
 from sqlalchemy import Connection
 
@@ -22,21 +23,32 @@ from smoothcore_server.store.store import Store
 from tests.contract.shop import ORGANIZATION, add_tool, head, log_of, rename_tool, write
 
 TOOL = ResourceType.TOOL
+MIB = 2**20
 
 
-def walked(
-    connection: Connection, revision: int, limit: int, resource_type: ResourceType = TOOL
-) -> Iterator[Image]:
-    """A whole snapshot of a type, page by page."""
-    after = ""
+def pages(
+    connection: Connection, revision: int, limit: int, max_bytes: int = MIB
+) -> Iterator[Sequence[Image]]:
+    """A whole snapshot of the tools, page by page."""
+    after, bounds = "", {"limit": limit, "max_bytes": max_bytes}
     while True:
-        page = snapshots.walk(
-            connection, ORGANIZATION, resource_type, revision, after=after, limit=limit
-        )
-        yield from page.images
+        page = snapshots.walk(connection, ORGANIZATION, TOOL, revision, after=after, **bounds)
+        yield page.images
         after = page.last
         if not after:
             return
+
+
+def walked(
+    connection: Connection, revision: int, limit: int, max_bytes: int = MIB
+) -> Iterator[Image]:
+    """All that these pages hold."""
+    return chain.from_iterable(pages(connection, revision, limit, max_bytes))
+
+
+def held(image: Image) -> int:
+    """The bytes that reading an image reads."""
+    return len(image.change.after or image.change.before or b"")
 
 
 def replayed(log: list[ChangeSet], revision: int) -> dict[str, Image]:
@@ -94,6 +106,24 @@ async def test_a_snapshot_of_any_revision_is_what_replaying_the_log_gives(store:
             ]
 
 
+async def test_a_page_holds_as_many_images_as_fit_and_always_one(store: Store) -> None:
+    await random_history(store, seed=5, steps=80)
+    at = await head(store)
+    whole = await store.run_read(lambda connection: list(walked(connection, at, 100)))
+    sizes = [held(image) for image in whole]
+    for limit in (1, 3, 100):
+        for max_bytes in (0, 1, max(sizes), sum(sizes[:4]), sum(sizes) - 1, sum(sizes)):
+            found = await store.run_read(
+                lambda connection, n=limit, b=max_bytes: list(pages(connection, at, n, b))  # type: ignore[misc]
+            )
+            assert [image for page in found for image in page] == whole
+            rest = list(sizes)
+            for page in found:
+                fits = [n for n in range(1, limit + 1) if sum(rest[:n]) <= max_bytes]
+                assert len(page) == min(max([1, *fits]), len(rest))
+                del rest[: len(page)]
+
+
 async def test_the_newest_image_of_one_resource_is_that_of_the_snapshot(store: Store) -> None:
     await random_history(store, seed=11, steps=60)
     log = await log_of(store)
@@ -121,7 +151,14 @@ async def test_names_are_walked_in_the_order_of_their_bytes_between_two_bounds(
 
     def body(connection: Connection) -> list[str]:
         page = snapshots.walk(
-            connection, ORGANIZATION, TOOL, at, after="tools/a1", below="tools/b9", limit=50
+            connection,
+            ORGANIZATION,
+            TOOL,
+            at,
+            after="tools/a1",
+            below="tools/b9",
+            limit=50,
+            max_bytes=MIB,
         )
         return [image.change.name for image in page.images]
 
@@ -195,15 +232,17 @@ async def test_snapshots_leap_along_the_index_and_never_read_the_whole_log(store
     await store.run_write(_long_log)
     common = {"organization": ORGANIZATION, "type": TOOL.value, "revision": 150}
 
-    def body(connection: Connection) -> tuple[str, str]:
-        walk = snapshots._walk(connection.dialect.name)
+    def body(connection: Connection) -> tuple[str, ...]:
+        ahead = {**common, "after": "", "below": "\x7e", "limit": 50}
+        dialect = connection.dialect.name
         return (
-            plan(connection, walk, **common, after="", below="\x7e", limit=50),
+            plan(connection, snapshots._walk(dialect), **ahead),
+            plan(connection, snapshots._walk_sizes(dialect), **ahead),
             plan(connection, snapshots._NEWEST, **common, name="tools/t001"),
         )
 
     index = "ix_change_organization_id_type_name_revision_ordinal"
-    for text, looks in zip(await store.run_read(body), (3, 1), strict=True):
+    for text, looks in zip(await store.run_read(body), (3, 3, 1), strict=True):
         assert text.count(index) >= looks, text
         for scan in ("Seq Scan", "Hash", "SCAN change", "SCAN first", "SCAN newest", "SCAN later"):
             assert scan not in text, text

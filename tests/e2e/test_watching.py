@@ -218,8 +218,7 @@ async def test_a_caller_that_starts_again_from_its_token_misses_nothing(
 async def test_every_token_of_a_snapshot_leads_on_without_a_gap(
     server: SmoothServer, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_snapshot, "FIRST_LIMIT", 3)
-    monkeypatch.setattr(watch_snapshot, "MAX_LIMIT", 3)
+    monkeypatch.setattr(watch_snapshot, "PART_NAMES", 3)
     await create_tools(server.caller(), "t", 10)
     whole = await snapshot(client, "")
     names = [event.item.name for event in whole if event.item is not None]

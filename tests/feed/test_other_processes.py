@@ -81,8 +81,7 @@ async def test_a_key_that_is_revoked_at_one_replica_ends_its_watches_at_the_othe
     postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a watch that follows, and of one that is within its snapshot."""
-    monkeypatch.setattr(watch_snapshot, "FIRST_LIMIT", 1)
-    monkeypatch.setattr(watch_snapshot, "MAX_LIMIT", 1)
+    monkeypatch.setattr(watch_snapshot, "PART_NAMES", 1)
     url = postgres.new_database()
     one = await serve(url, tmp_path / "one")
     two = await serve(url, tmp_path / "two")

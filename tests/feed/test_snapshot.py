@@ -43,8 +43,7 @@ MACHINES = ["m1", "m1-a", "m10", "m2"]
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot is read three names at a time."""
-    monkeypatch.setattr(watch_snapshot, "FIRST_LIMIT", 3)
-    monkeypatch.setattr(watch_snapshot, "MAX_LIMIT", 3)
+    monkeypatch.setattr(watch_snapshot, "PART_NAMES", 3)
 
 
 @pytest.fixture
@@ -306,8 +305,7 @@ async def test_a_reader_that_does_not_read_a_snapshot_holds_no_transaction_open(
 async def test_a_long_snapshot_without_anything_in_view_gives_signs_of_life(
     server_on_each: SmoothServer, caller: Caller, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_snapshot, "MAX_LIMIT", 1)
-    monkeypatch.setattr(watch_snapshot, "FIRST_LIMIT", 1)
+    monkeypatch.setattr(watch_snapshot, "PART_NAMES", 1)
     _, secret = await create_key(caller, ["machines.read"], machines=["m1"])
     original = watch_snapshot.Snapshot.part
 

@@ -24,7 +24,6 @@ from smoothcore.v1 import (
 from smoothcore_server.api import audit_export, organization_export
 from smoothcore_server.app import snapshot as snapshot_parts
 from smoothcore_server.app.snapshot import Part
-from smoothcore_server.domain.change import ResourceType
 from tests.feed.following import following
 from tests.integration.test_operator import compact_request, smoothd
 from tests.support.logins import login
@@ -70,8 +69,7 @@ async def test_all_of_an_organization_is_exported_and_nothing_of_another(
     acme: Caller,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(organization_export, "FIRST_LIMIT", 3)
-    monkeypatch.setattr(organization_export, "MAX_LIMIT", 3)
+    monkeypatch.setattr(organization_export, "PART_NAMES", 3)
     monkeypatch.setattr(audit_export, "PAGE", 3)
     there = await snapshot(acme)
     await refusal(acme.tools.GetTool(tool_service_pb2.GetToolRequest(name="tools/none")))
@@ -142,44 +140,25 @@ async def test_an_export_of_a_log_that_was_compacted_has_all_that_is_left(
     assert caught.value.code() is Code.OUT_OF_RANGE
 
 
-async def test_large_resources_are_read_a_few_at_a_time(
+async def test_no_more_is_read_at_once_than_a_page_holds(
     operator: Any, acme: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(20):
         await acme.tools.CreateTool(create_tool(f"more-{number:02}"))
     there = await snapshot(acme)
-    limits: list[int] = []
+    parts: list[Part] = []
 
-    def read_part(*asked: Any) -> Part:
-        limits.append(asked[-1])
-        return snapshot_parts.read_part(*asked)
+    def read_part(*asked: Any, **bounds: Any) -> Part:
+        parts.append(snapshot_parts.read_part(*asked, **bounds))
+        return parts[-1]
 
     monkeypatch.setattr(organization_export, "read_part", read_part)
-    monkeypatch.setattr(organization_export, "FIRST_LIMIT", 8)
-    monkeypatch.setattr(organization_export, "MAX_PAGE_BYTES", 1)
+    monkeypatch.setattr(organization_export, "MAX_PAGE_BYTES", 500)
     items = [item for each in await export(operator) for item in each.resources.items]
     assert {item.name: item for item in items} == there
-    assert set(limits) == {8, 4, 2, 1}
-
-
-async def test_each_type_begins_with_few_however_small_those_of_the_one_before_were(
-    operator: Any, acme: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(20):
-        await acme.tools.CreateTool(create_tool(f"more-{number:02}"))
-    limits: dict[Any, list[int]] = {}
-
-    def read_part(*asked: Any) -> Part:
-        part = snapshot_parts.read_part(*asked)
-        for kind in {change.type for change in part.found}:
-            limits.setdefault(kind, []).append(asked[-1])
-        return part
-
-    monkeypatch.setattr(organization_export, "read_part", read_part)
-    monkeypatch.setattr(organization_export, "FIRST_LIMIT", 2)
-    await export(operator)
-    assert limits[ResourceType.TOOL] == [2, 4, 8, 16]
-    assert {each[0] for each in limits.values()} == {2}
+    read = [[len(change.after or b"") for change in part.found] for part in parts]
+    assert all(len(images) == 1 or sum(images) <= 500 for images in read if images)
+    assert max(map(len, read)) > 1
 
 
 async def test_an_organization_that_is_not_there_is_not_exported(operator: Any) -> None:

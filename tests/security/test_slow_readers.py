@@ -46,8 +46,7 @@ async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
     with pytest.MonkeyPatch.context() as patched:
         small = partial(WatchSettings, message_bytes=10_000)
         patched.setattr(application, "WatchSettings", small)
-        patched.setattr(watch_snapshot, "FIRST_LIMIT", 10_000)
-        patched.setattr(watch_snapshot, "MAX_LIMIT", 10_000)
+        patched.setattr(watch_snapshot, "PART_NAMES", 10_000)
         patched.setattr(audit_export, "PAGE", 1)
         opened = await open_shop(tmp_path_factory.mktemp("shop"))
         yield opened

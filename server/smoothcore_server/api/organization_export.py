@@ -10,7 +10,7 @@ from smoothcore_server.api.messages import change_set as message
 from smoothcore_server.api.service import MAX_PAGE_BYTES
 from smoothcore_server.api.watch_messages import split
 from smoothcore_server.app.audit import Auditor
-from smoothcore_server.app.snapshot import Part, PartSize, read_part
+from smoothcore_server.app.snapshot import Part, read_part
 from smoothcore_server.app.visibility import View
 from smoothcore_server.domain.change import ResourceType
 from smoothcore_server.feed.tokens import Cursor
@@ -18,8 +18,9 @@ from smoothcore_server.store import horizon
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Reader
 
-FIRST_LIMIT, MAX_LIMIT = 32, 256
-"""So many names are read at once; no transaction is held over a write."""
+PART_NAMES = 256
+"""So many names at most are read at once, with images of `MAX_PAGE_BYTES`; no transaction is held
+over a write."""
 UNRESTRICTED = View(frozenset(ResourceType), machines=None)
 Response = instance_service_pb2.ExportOrganizationResponse
 
@@ -51,11 +52,9 @@ class OrganizationExport:
         await audit.run(head)
 
     async def _resources(self, revision: int) -> None:
-        size = PartSize(FIRST_LIMIT, MAX_LIMIT, MAX_PAGE_BYTES)
         cursor: Cursor | None = Cursor()
         while cursor is not None:
-            part = await self._part(revision, cursor, size.limit)
-            size.read(part)
+            part = await self._part(revision, cursor)
             for found in split(part.found, MAX_PAGE_BYTES):
                 items = change_service_pb2.SnapshotItems(
                     items=map(message.snapshot_item, found), revision=revision
@@ -63,11 +62,13 @@ class OrganizationExport:
                 await self._write(Response(resources=items))
             cursor = part.rest
 
-    async def _part(self, revision: int, cursor: Cursor, limit: int) -> Part:
+    async def _part(self, revision: int, cursor: Cursor) -> Part:
         def query(reader: Reader) -> Part:
             reach = horizon.read(reader.connection, self._organization)
             horizon.check_history(reach, revision)
-            return read_part(reader, UNRESTRICTED, revision, cursor, limit)
+            return read_part(
+                reader, UNRESTRICTED, revision, cursor, limit=PART_NAMES, max_bytes=MAX_PAGE_BYTES
+            )
 
         return await self._store.read(self._organization, query)
 

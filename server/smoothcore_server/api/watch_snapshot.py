@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from smoothcore.v1 import change_service_pb2
 from smoothcore_server.api.messages import change_set as message
 from smoothcore_server.api.watch_messages import split
-from smoothcore_server.app.snapshot import Part, PartSize, read_part
+from smoothcore_server.app.snapshot import Part, read_part
 from smoothcore_server.app.visibility import View
 from smoothcore_server.domain.change import Change
 from smoothcore_server.feed.tokens import OTHER_HISTORY, Cursor, Position, ResumeTokens, foreign
@@ -15,8 +15,8 @@ from smoothcore_server.store import horizon
 from smoothcore_server.store.store import Store
 from smoothcore_server.store.transaction import Reader
 
-FIRST_LIMIT, MAX_LIMIT = 32, 1_024
-"""So many names are read at once."""
+PART_NAMES, PART_BYTES = 1_024, 2**20
+"""So many names, with images of so many bytes, are read at once."""
 
 
 class Snapshot:
@@ -40,7 +40,6 @@ class Snapshot:
         self._position = position
         self._message_bytes = message_bytes
         self._check = check
-        self._size = PartSize(FIRST_LIMIT, MAX_LIMIT, message_bytes)
 
     async def part(self, cursor: Cursor) -> tuple[list[bytes], Cursor | None]:
         """The messages of the next part behind a cursor, and where it goes on; None at the end.
@@ -49,7 +48,6 @@ class Snapshot:
         FailedPreconditionError when it is another log.
         """
         part = await self._store.read(self._organization, lambda reader: self._read(reader, cursor))
-        self._size.read(part)
         return list(self._messages(part)), part.rest
 
     def nothing(self, cursor: Cursor) -> bytes:
@@ -71,7 +69,9 @@ class Snapshot:
         chain_hash = reader.chain_hash_at(revision)
         if chain_hash is None or Position.at(revision, chain_hash) != self._position:
             raise foreign(OTHER_HISTORY)
-        return read_part(reader, self._view, revision, cursor, self._size.limit)
+        return read_part(
+            reader, self._view, revision, cursor, limit=PART_NAMES, max_bytes=PART_BYTES
+        )
 
     def _messages(self, part: Part) -> Sequence[bytes]:
         parts = list(split(part.found, self._message_bytes))

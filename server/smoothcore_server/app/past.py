@@ -99,6 +99,7 @@ def _table(reader: Reader, machine: str, revision: int) -> list[Image]:
             after=last,
             below=below,
             limit=_BATCH,
+            max_bytes=change_log.MAX_READ_BYTES,
         )
         found += [image for image in walked.images if not image.is_deleted]
         last = walked.last

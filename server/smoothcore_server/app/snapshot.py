@@ -11,7 +11,6 @@ from typing import Any
 
 from smoothcore_server.app.visibility import View
 from smoothcore_server.domain.change import Change, ResourceType
-from smoothcore_server.feed.ring import size_of
 from smoothcore_server.feed.tokens import Cursor
 from smoothcore_server.store import nouns, snapshots
 from smoothcore_server.store.noun import Noun
@@ -26,28 +25,6 @@ class Part:
     found: Sequence[Change]
     rest: Cursor | None
     """Where it goes on; None where it is complete."""
-    ends_type: bool = False
-    """Whether it goes on with another type."""
-
-
-class PartSize:
-    """How many names to read at once: few at first of each type, for they may be large, and then as
-    many as have about some bytes together."""
-
-    def __init__(self, first: int, most: int, wanted_bytes: int) -> None:
-        self.limit = self._first = first
-        self._most = most
-        self._wanted_bytes = wanted_bytes
-
-    def read(self, part: Part) -> None:
-        """Have the next part be smaller or larger than one that was read."""
-        size = size_of(part.found)
-        if size > self._wanted_bytes:
-            self.limit = max(1, self.limit // 2)
-        elif size < self._wanted_bytes // 2:
-            self.limit = min(self._most, self.limit * 2)
-        if part.ends_type:
-            self.limit = min(self._first, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +36,11 @@ class _Stretch:
     below: str = BEHIND_ALL_NAMES
 
 
-def read_part(reader: Reader, view: View, revision: int, cursor: Cursor, limit: int) -> Part:
-    """What is in view of the next ``limit`` names behind a cursor."""
+def read_part(
+    reader: Reader, view: View, revision: int, cursor: Cursor, *, limit: int, max_bytes: int
+) -> Part:
+    """What is in view of the next ``limit`` names behind a cursor; of fewer, but always of one,
+    where their images are of more than ``max_bytes`` together."""
     ahead = _ahead(view, cursor)
     stretch = next(ahead, None)
     if stretch is None:
@@ -73,15 +53,14 @@ def read_part(reader: Reader, view: View, revision: int, cursor: Cursor, limit: 
         after=stretch.after,
         below=stretch.below,
         limit=limit,
+        max_bytes=max_bytes,
     )
     found = [
         image.change for image in walked.images if not image.is_deleted and view.shows(image.change)
     ]
     reached = Cursor(stretch.type.value, walked.last or stretch.below)
     following = stretch if walked.last else next(ahead, None)
-    if following is None:
-        return Part(found, None)
-    return Part(found, reached, ends_type=following.type is not stretch.type)
+    return Part(found, None if following is None else reached)
 
 
 def _ahead(view: View, cursor: Cursor) -> Iterator[_Stretch]:
