@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from smoothcore_server.feed import tailer
 from smoothcore_server.feed.ring import FeedGapError, check_contiguous
 from smoothcore_server.feed.tailer import Feed
 from smoothcore_server.feed.tokens import Position
-from smoothcore_server.store import change_log
+from smoothcore_server.store import change_log, models
 from smoothcore_server.store.change_log import GENESIS
 from smoothcore_server.store.store import NewChangeSet
 from tests.feed.conftest import Follow
@@ -186,6 +186,34 @@ async def test_a_hole_in_the_log_stops_the_feed_of_that_organization_only(
         assert isinstance(feed.failure, FeedGapError)
         monkeypatch.undo()
         await caught_up(feed, "default", 4)
+        await eventually(lambda: feed.is_following)
+    finally:
+        await feed.stop()
+
+
+async def test_a_log_that_cannot_be_read_stops_the_feed_of_that_organization_only(
+    database: Database,
+) -> None:
+    def spoil(kind: str) -> Awaitable[None]:
+        statement = models.change.update().where(models.change.c.organization_id == "default")
+        return database.store.run_write(
+            lambda connection: connection.execute(statement.values(kind=kind)) and None
+        )
+
+    await database.create_organization("other", "")
+    feed = Feed(database.store, poll_s=0.02)
+    await feed.start()
+    database.store.on_commit = lambda _new: None  # As commits of another process.
+    try:
+        head = (await feed.ring("default")).head
+        await write(database)
+        await spoil("NONSENSE")
+        await write(database, "other")
+        await caught_up(feed, "other", 1)
+        assert (await feed.ring("default")).head == head
+        await eventually(lambda: not feed.is_following)
+        await spoil("CREATED")
+        await caught_up(feed, "default", head + 1)
         await eventually(lambda: feed.is_following)
     finally:
         await feed.stop()

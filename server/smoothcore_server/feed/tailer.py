@@ -156,15 +156,17 @@ class Feed:
     async def _discover(self) -> None:
         """Read all that is new. One at a time: two would both append what they have read."""
         async with self._reading:
-            gap: FeedGapError | None = None
+            failure: Exception | None = None
             for head in await self._store.run_read(instance.organizations):
                 try:
                     await self._advance(head)
-                except FeedGapError as error:
-                    # The other organizations go on.
-                    gap = error
-            if gap is not None:
-                raise gap
+                except UnavailableError:
+                    raise  # The database is away, for all of them.
+                except Exception as error:
+                    # A log that has a hole, or cannot be read: the other organizations go on.
+                    failure = error
+            if failure is not None:
+                raise failure
 
     async def _advance(self, head: OrganizationHead) -> None:
         """Bring the ring of an organization to its head."""
