@@ -383,3 +383,45 @@ async def test_a_bound_tool_is_not_deleted(caller: Caller) -> None:
         binding_service_pb2.ListBindingsRequest(parent="machines/mill-1", show_ended=True)
     )
     assert [each.tool for each in ended.bindings] == ["tools/t7"], "history is kept"
+
+
+def large_tools(mark: str, count: int) -> tool_service_pb2.BatchCreateToolsRequest:
+    """Tools of some 17 kB each."""
+    ids = {f"system-{number}": "\U0001f529" * 200 for number in range(20)}
+    return tool_service_pb2.BatchCreateToolsRequest(
+        requests=[
+            create_tool(
+                f"{mark}-{number}",
+                external_ids={key: f"{text[:190]}{mark}{number}" for key, text in ids.items()},
+            )
+            for number in range(count)
+        ]
+    )
+
+
+async def test_a_batch_whose_reply_no_client_would_take_is_refused_whole(caller: Caller) -> None:
+    request = large_tools("a", 10)
+    each = request.ByteSize() // 10
+    limit = 4 * 2**20
+    request = large_tools("a", limit // each)
+    assert limit - each < request.ByteSize() < limit
+    await refused(
+        caller.tools.BatchCreateTools(request),
+        Code.RESOURCE_EXHAUSTED,
+        "TOO_LARGE",
+        "in smaller parts",
+    )
+    assert not (await caller.tools.ListTools(tool_service_pb2.ListToolsRequest())).tools
+
+    half = limit // each // 2 + 10
+    tool_names = []
+    for mark in "bc":
+        made = await caller.tools.BatchCreateTools(large_tools(mark, half))
+        tool_names += [tool.name for tool in made.tools]
+    wanted = tool_service_pb2.BatchGetToolsRequest(names=tool_names)
+    refusal = await refused(
+        caller.tools.BatchGetTools(wanted), Code.RESOURCE_EXHAUSTED, "TOO_LARGE"
+    )
+    assert refusal.metadata["limit"] == str(limit)
+    del wanted.names[half:]
+    assert len((await caller.tools.BatchGetTools(wanted)).tools) == half

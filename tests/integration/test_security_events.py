@@ -128,6 +128,26 @@ async def test_what_cannot_be_written_now_is_written_later_and_once(
     assert [each.count for each in await written(store, actor="users/u")] == [3]
 
 
+REFUSE = """
+CREATE TRIGGER refuse BEFORE INSERT ON security_event WHEN NEW.actor = 'users/odd'
+BEGIN SELECT RAISE(ABORT, 'refused'); END
+"""
+
+
+async def test_an_event_that_the_database_refuses_is_lost_alone(store: Store) -> None:
+    await store.run_write(lambda connection: connection.exec_driver_sql(REFUSE) and None)
+    events = SecurityEvents(store)
+    for actor in ("users/before", "users/odd", "users/after"):
+        events.note(Kind.LOGGED_OUT, organization=OURS, actor=actor)
+    await events.flush()
+    await events.flush()
+    found = await written(store, kinds=[Kind.LOGGED_OUT])
+    assert sorted((each.subject.actor, each.count) for each in found) == [
+        ("users/after", 1),
+        ("users/before", 1),
+    ]
+
+
 async def test_events_are_forgotten_after_their_time_and_not_before(store: Store) -> None:
     events = SecurityEvents(store)
     events.note(Kind.LOGGED_OUT, organization=OURS, actor="users/u")

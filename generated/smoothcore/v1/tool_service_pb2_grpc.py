@@ -35,7 +35,8 @@ class ToolServiceStub:
     RESOURCE_EXHAUSTED and UNAVAILABLE (wait as RetryInfo says and retry with the same request_id),
     DEADLINE_EXCEEDED (retry with the same request_id), INTERNAL (report the request_id to whoever
     runs the server). Reading methods are always safe to repeat; writing methods are with the same
-    request_id.
+    request_id. A batch whose reply would be larger than 4 MiB is refused as RESOURCE_EXHAUSTED
+    (TOO_LARGE), and nothing of it is done: send it in smaller parts.
     """
 
     def __init__(self, channel):
@@ -149,7 +150,8 @@ class ToolServiceServicer:
     RESOURCE_EXHAUSTED and UNAVAILABLE (wait as RetryInfo says and retry with the same request_id),
     DEADLINE_EXCEEDED (retry with the same request_id), INTERNAL (report the request_id to whoever
     runs the server). Reading methods are always safe to repeat; writing methods are with the same
-    request_id.
+    request_id. A batch whose reply would be larger than 4 MiB is refused as RESOURCE_EXHAUSTED
+    (TOO_LARGE), and nothing of it is done: send it in smaller parts.
     """
 
     def CreateTool(self, request, context):
@@ -429,7 +431,8 @@ class ToolService:
     RESOURCE_EXHAUSTED and UNAVAILABLE (wait as RetryInfo says and retry with the same request_id),
     DEADLINE_EXCEEDED (retry with the same request_id), INTERNAL (report the request_id to whoever
     runs the server). Reading methods are always safe to repeat; writing methods are with the same
-    request_id.
+    request_id. A batch whose reply would be larger than 4 MiB is refused as RESOURCE_EXHAUSTED
+    (TOO_LARGE), and nothing of it is done: send it in smaller parts.
     """
 
     @staticmethod

@@ -36,7 +36,8 @@ class ToolServiceStub:
     RESOURCE_EXHAUSTED and UNAVAILABLE (wait as RetryInfo says and retry with the same request_id),
     DEADLINE_EXCEEDED (retry with the same request_id), INTERNAL (report the request_id to whoever
     runs the server). Reading methods are always safe to repeat; writing methods are with the same
-    request_id.
+    request_id. A batch whose reply would be larger than 4 MiB is refused as RESOURCE_EXHAUSTED
+    (TOO_LARGE), and nothing of it is done: send it in smaller parts.
     """
 
     @_typing.overload
@@ -138,7 +139,8 @@ class ToolServiceAsyncStub(ToolServiceStub):
     RESOURCE_EXHAUSTED and UNAVAILABLE (wait as RetryInfo says and retry with the same request_id),
     DEADLINE_EXCEEDED (retry with the same request_id), INTERNAL (report the request_id to whoever
     runs the server). Reading methods are always safe to repeat; writing methods are with the same
-    request_id.
+    request_id. A batch whose reply would be larger than 4 MiB is refused as RESOURCE_EXHAUSTED
+    (TOO_LARGE), and nothing of it is done: send it in smaller parts.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -236,7 +238,8 @@ class ToolServiceServicer(metaclass=_abc_1.ABCMeta):
     RESOURCE_EXHAUSTED and UNAVAILABLE (wait as RetryInfo says and retry with the same request_id),
     DEADLINE_EXCEEDED (retry with the same request_id), INTERNAL (report the request_id to whoever
     runs the server). Reading methods are always safe to repeat; writing methods are with the same
-    request_id.
+    request_id. A batch whose reply would be larger than 4 MiB is refused as RESOURCE_EXHAUSTED
+    (TOO_LARGE), and nothing of it is done: send it in smaller parts.
     """
 
     @_abc_1.abstractmethod

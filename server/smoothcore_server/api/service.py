@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypedDict, TypeVar
 
 from google.protobuf.message import Message
 from sqlalchemy import ColumnElement
 
 from smoothcore_server.api.kept_messages import KeptMessages, messages_of
+from smoothcore_server.api.messages import names
 from smoothcore_server.api.paging import PageTokens, page_size
 from smoothcore_server.api.raw_messages import as_message, repeated, serialized
 from smoothcore_server.app.call import caller, current_call
+from smoothcore_server.domain.errors import ErrorReason, ResourceExhaustedError
 from smoothcore_server.feed.tokens import Position, ResumeTokens
 from smoothcore_server.store.idempotency import Idempotency
 from smoothcore_server.store.listing import Listing
@@ -28,6 +30,10 @@ R = TypeVar("R", bound=Resource)
 MAX_PAGE_BYTES = 2 * 2**20
 """Clients receive messages of up to 4 MB unless told otherwise: a page may hold fewer resources
 than it was asked for (AIP-158)."""
+
+
+MAX_REPLY_BYTES = 4 * 2**20
+"""Of a batch, which has no pages."""
 
 
 class Service:
@@ -88,11 +94,26 @@ class Service:
             request,
             answer,
             lambda tx: [tx.image(resource) for resource in use_case(tx)],
-            lambda images, revision: as_message(
-                repeated(answer, field, images) + answer(revision=revision).SerializeToString(),
-                answer,
-            ),
+            lambda images, revision: batch_message(answer, field, images, revision=revision),
         )
+
+    async def get_batch(
+        self,
+        answer: type[M],
+        field: str,
+        noun: Noun[R],
+        resource_names: Iterable[str],
+        to_message: Callable[[R], Message],
+    ) -> M:
+        """The messages of resources, in this order."""
+        ids = [names.last_id(name) for name in resource_names]
+
+        def query(reader: Reader) -> list[bytes]:
+            found = reader.of(noun).get_many(ids)
+            return [to_message(resource).SerializeToString() for resource in found]
+
+        found = await self.store.read(caller().organization, query)
+        return batch_message(answer, field, found)
 
     async def read(self, query: Callable[[Reader], M]) -> M:
         """Run a query on the caller's organization."""
@@ -190,6 +211,22 @@ def page_message(response: type[M], field: str, shown: list[bytes], **tokens: st
     """The reply of a List: serialized resources as they are, and its tokens."""
     rest = response(**tokens)
     return as_message(repeated(response, field, shown) + rest.SerializeToString(), response)
+
+
+def batch_message(response: type[M], field: str, found: list[bytes], **rest: int) -> M:
+    """The reply of a batch: serialized resources as they are, and the rest.
+
+    Raises ResourceExhaustedError for one that is larger than a client would take.
+    """
+    raw = repeated(response, field, found) + response(**rest).SerializeToString()
+    if len(raw) > MAX_REPLY_BYTES:
+        raise ResourceExhaustedError(
+            ErrorReason.TOO_LARGE,
+            f"the reply would have {len(raw):,} bytes, and at most {MAX_REPLY_BYTES:,} reach every "
+            "client; send the batch in smaller parts",
+            metadata={"limit": str(MAX_REPLY_BYTES)},
+        )
+    return as_message(raw, response)
 
 
 def fitting(messages: list[bytes]) -> list[bytes]:

@@ -46,11 +46,12 @@ class ToolApi(ToolTypeMethods):
     async def BatchGetTools(
         self, request: tool_service_pb2.BatchGetToolsRequest, context: Any
     ) -> tool_service_pb2.BatchGetToolsResponse:
-        ids = [names.last_id(name) for name in request.names]
-        return await self.read(
-            lambda reader: tool_service_pb2.BatchGetToolsResponse(
-                tools=[message.to_message(tool) for tool in reader.tools.get_many(ids)]
-            )
+        return await self.get_batch(
+            tool_service_pb2.BatchGetToolsResponse,
+            "tools",
+            nouns.TOOL,
+            request.names,
+            message.to_message,
         )
 
     async def ListTools(

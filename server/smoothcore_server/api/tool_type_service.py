@@ -53,11 +53,12 @@ class ToolTypeMethods(Service, ToolServiceServicer):
     async def BatchGetToolTypes(
         self, request: tool_service_pb2.BatchGetToolTypesRequest, context: Any
     ) -> tool_service_pb2.BatchGetToolTypesResponse:
-        ids = [names.last_id(name) for name in request.names]
-        return await self.read(
-            lambda reader: tool_service_pb2.BatchGetToolTypesResponse(
-                tool_types=[message.to_message(each) for each in reader.tool_types.get_many(ids)]
-            )
+        return await self.get_batch(
+            tool_service_pb2.BatchGetToolTypesResponse,
+            "tool_types",
+            nouns.TOOL_TYPE,
+            request.names,
+            message.to_message,
         )
 
     async def ListToolTypes(

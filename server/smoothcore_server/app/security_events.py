@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -110,14 +111,34 @@ class SecurityEvents:
         if not events:
             return
         try:
-            await self._store.run_write(
-                lambda connection: security_event_table.append(connection, events)
-            )
-        except Exception:
+            await self._write(events)
+        except UnavailableError:
             # A write that is only not waited for any more goes on by itself.
-            for event in events:
-                self._add(event.subject, event.first_time, event.request_id, event.count)
+            self._keep_waiting(events)
             raise
+        except Exception:
+            await self._write_each(events)
+
+    async def _write(self, events: Sequence[SecurityEvent]) -> None:
+        await self._store.run_write(
+            lambda connection: security_event_table.append(connection, events)
+        )
+
+    async def _write_each(self, events: Sequence[SecurityEvent]) -> None:
+        """One by one: an event that the database refuses for what it says would be refused again
+        and again, and all others with it."""
+        for index, event in enumerate(events):
+            try:
+                await self._write([event])
+            except UnavailableError:
+                self._keep_waiting(events[index:])
+                raise
+            except Exception:
+                log.exception("the database refuses a security event", event_lost=event)
+
+    def _keep_waiting(self, events: Sequence[SecurityEvent]) -> None:
+        for event in events:
+            self._add(event.subject, event.first_time, event.request_id, event.count)
 
     def _add(self, subject: Subject, now: datetime, request_id: str, count: int = 1) -> None:
         subject = dataclasses.replace(subject, organization=self._known(subject.organization))
