@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias
+from typing import Any, Generic, Protocol, TypeAlias
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
 
-from smoothcore_server.domain.change import ChangeKind
+from smoothcore_server.domain.change import ChangeKind, ResourceType
 from smoothcore_server.domain.errors import AbortedError, AlreadyExistsError, ErrorReason, not_found
+from smoothcore_server.domain.resource import Meta
 from smoothcore_server.store.external_ids import ExternalIds
 from smoothcore_server.store.listing import Listing
 from smoothcore_server.store.mapping import Row
 from smoothcore_server.store.noun import Noun, R, Resource, key_parameter
-
-if TYPE_CHECKING:
-    from smoothcore_server.store.transaction import Reader, Transaction
-
 
 MAX_KEYS = 500
 """That one statement asks for."""
@@ -26,10 +23,35 @@ the rows are. The time tells apart what a revision was before and after a fail-o
 that had lost it."""
 
 
+class Reading(Protocol):
+    """What a repository needs of the transaction that it reads in."""
+
+    connection: Connection
+    organization: str
+
+
+class Writing(Reading, Protocol):
+    """What a repository needs of the transaction that it writes in."""
+
+    def stamp(self, meta: Meta, *, new: bool) -> Meta:
+        """The meta of a resource that this transaction makes or changes."""
+
+    def record(
+        self,
+        resource_type: ResourceType,
+        name: str,
+        machine_id: str,
+        kind: ChangeKind,
+        before: Resource | None,
+        after: Resource | None,
+    ) -> None:
+        """Note a change for the log."""
+
+
 class Repository(Generic[R]):
     """The resources of one type in one organization."""
 
-    def __init__(self, reader: Reader, noun: Noun[R]) -> None:
+    def __init__(self, reader: Reading, noun: Noun[R]) -> None:
         self._reader = reader
         self._noun = noun
         self._from_row = noun.mapper.from_row
@@ -153,7 +175,10 @@ class Repository(Generic[R]):
 class WritableRepository(Repository[R]):
     """A repository within a write transaction. What it writes stands in the change set."""
 
-    _reader: Transaction
+    _reader: Writing
+
+    def __init__(self, transaction: Writing, noun: Noun[R]) -> None:
+        super().__init__(transaction, noun)
 
     def insert(self, resource: R) -> R:
         """Add a new resource; raises AlreadyExistsError."""
