@@ -30,7 +30,7 @@ def list_modules(data_dir: str) -> list[str]:
 
     import uvloop
 
-    import smoothcore_server.cli  # noqa: F401
+    import smoothcore_server.cli.app  # noqa: F401
     from smoothcore_server.bootstrap import Application
     from smoothcore_server.config import load_settings
 

@@ -5,7 +5,7 @@ import gc
 # Imports leave no garbage. Looking for it, now and at the end, took a third of a short command.
 gc.disable()
 
-from smoothcore_server.cli import main  # noqa: E402
+from smoothcore_server.cli.app import main  # noqa: E402
 
 gc.freeze()
 gc.enable()

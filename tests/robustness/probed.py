@@ -12,8 +12,8 @@ import os
 import signal
 from pathlib import Path
 
-from smoothcore_server import cli
 from smoothcore_server.bootstrap import Application
+from smoothcore_server.cli.app import main
 from smoothcore_server.feed import ring
 
 FILE = "PROBE_FILE"
@@ -46,4 +46,4 @@ def probe(application: Application) -> None:
 if __name__ == "__main__":
     ring.MAX_CHANGE_SETS = RING
     Application.start = start_probed  # type: ignore[method-assign]
-    cli.main()
+    main()

@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from smoothcore_client.cli.app import app as smooth
-from smoothcore_server.cli import app as smoothd
+from smoothcore_server.cli.app import app as smoothd
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 
-from smoothcore_server import cli
+from smoothcore_server.cli.app import main
 
 bug = importlib.import_module(f"tests.robustness.broken.{sys.argv.pop(1)}")
 bug.put_in()
-cli.main()
+main()

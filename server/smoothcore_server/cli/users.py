@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from smoothcore_server.bootstrap import DEFAULT_ORGANIZATION, Database
-from smoothcore_server.cli_common import Config, DataDir, refuse_absent, run, with_database
+from smoothcore_server.cli.common import Config, DataDir, refuse_absent, run, with_database
 from smoothcore_server.config import ConfigError, load_settings
 from smoothcore_server.domain.role import ADMIN
 from smoothcore_server.domain.user import Person, User, is_email

@@ -9,10 +9,10 @@ import typer
 
 from smoothcore.v1 import instance_service_pb2
 from smoothcore_server.bootstrap import DEFAULT_ORGANIZATION, restore_backup
-from smoothcore_server.cli_common import Config, DataDir, run
+from smoothcore_server.cli.common import Config, DataDir, run
+from smoothcore_server.cli.operator_calls import Operator, is_served
+from smoothcore_server.cli.operator_common import OrganizationOption, operate, organization_line
 from smoothcore_server.config import ConfigError, load_settings, parse_span
-from smoothcore_server.operator_calls import Operator, is_served
-from smoothcore_server.operator_common import OrganizationOption, operate, organization_line
 
 
 def add_to(app: typer.Typer) -> None:

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from smoothcore.v1.instance_service_pb2_grpc import InstanceServiceStub
 from smoothcore_server.app.call import Call, current_call
 from smoothcore_server.bootstrap import Database
-from smoothcore_server.cli_common import refuse_absent
+from smoothcore_server.cli.common import refuse_absent
 from smoothcore_server.config import Settings
 from smoothcore_server.transport.interceptors.identity import OPERATOR
 from smoothcore_server.transport.validation import Validator, raise_for

@@ -13,10 +13,10 @@ import typer
 from google.protobuf.message import Message
 
 from smoothcore.v1 import instance_service_pb2, organization_pb2
-from smoothcore_server.cli_common import Config, DataDir
+from smoothcore_server.cli.common import Config, DataDir
+from smoothcore_server.cli.operator_calls import Operator
+from smoothcore_server.cli.operator_common import json_line, operate, organization_line
 from smoothcore_server.config import ConfigError, Settings, load_settings
-from smoothcore_server.operator_calls import Operator
-from smoothcore_server.operator_common import json_line, operate, organization_line
 
 app = typer.Typer(help="Organizations.", no_args_is_help=True)
 OrganizationArgument = Annotated[str, typer.Argument(help="Its id.")]

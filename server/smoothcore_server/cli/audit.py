@@ -14,12 +14,12 @@ from smoothcore_server.api.messages import audit as audit_message
 from smoothcore_server.api.messages import security_event
 from smoothcore_server.api.paging import MAX_SIZE
 from smoothcore_server.bootstrap import DEFAULT_ORGANIZATION, Database
-from smoothcore_server.cli_common import Config, DataDir, refuse_absent, run, with_database
+from smoothcore_server.cli.common import Config, DataDir, refuse_absent, run, with_database
+from smoothcore_server.cli.operator_calls import Operator
+from smoothcore_server.cli.operator_common import OrganizationOption, json_line, operate
 from smoothcore_server.config import ConfigError, load_settings
 from smoothcore_server.domain.audit_head import AuditHead
 from smoothcore_server.domain.security_event import SecurityEventKind
-from smoothcore_server.operator_calls import Operator
-from smoothcore_server.operator_common import OrganizationOption, json_line, operate
 
 NOT_GOOD = 1
 SLICE_S = 20.0

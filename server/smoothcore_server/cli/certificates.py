@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from smoothcore_server.dev_certificates import VALID, DevCertificates, make_dev_certificates
+from smoothcore_server.cli.dev_certificates import VALID, DevCertificates, make_dev_certificates
 
 certificates_app = typer.Typer(help="Certificates for trying TLS out.", no_args_is_help=True)
 GATEWAY_LISTEN = "127.0.0.1:50052"

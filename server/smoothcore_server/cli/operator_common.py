@@ -10,9 +10,9 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from smoothcore.v1 import organization_pb2
-from smoothcore_server.cli_common import run
+from smoothcore_server.cli.common import run
+from smoothcore_server.cli.operator_calls import Operator, open_operator
 from smoothcore_server.config import Settings
-from smoothcore_server.operator_calls import Operator, open_operator
 
 T = TypeVar("T")
 OrganizationOption = Annotated[str, typer.Option("--organization", help="Organization.")]

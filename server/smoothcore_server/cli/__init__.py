@@ -1,0 +1,1 @@
+"""The command `smoothd`: one file per group of commands."""
