@@ -40,6 +40,7 @@ MAY: dict[str, frozenset[str]] = {
     "ChangeService.GetResourceAt": SHOP,
     "ChangeService.ListChanges": ALL,
     "ChangeService.WatchChanges": ALL,
+    "IdentityService.BatchGetActors": ALL,
     # That of another; everybody may change their own.
     "IdentityService.ChangePassword": ADMIN,
     "IdentityService.CreateApiKey": ADMIN,

@@ -26,7 +26,9 @@ from tests.support.smooth import SmoothServer
 Code = grpc.StatusCode
 LOGINS = {"AuthService.Login", "AuthService.Logout", "AuthService.RefreshToken"}
 """What needs a user or a session: test_login.py and test_sessions.py."""
-NAMES = sorted(set(methods()) - LOGINS)
+ACTORS = "IdentityService.BatchGetActors"
+"""Who asks for many is told of those there are: one of another organization has no name."""
+NAMES = sorted(set(methods()) - LOGINS - {ACTORS})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,6 +98,18 @@ def with_one_foreign_name(
         else:
             getattr(place, name)[index] = foreign[path]
         yield made
+
+
+async def test_an_actor_of_another_organization_has_no_name(shop: Shop) -> None:
+    theirs = requests_for(shop.theirs)[ACTORS]
+    asked = [name for _, name in texts(theirs)]
+    assert names_in(theirs, shop.theirs) == {shop.theirs.user, shop.theirs.key}
+    (found,) = await answer(shop.admin, ACTORS, theirs)
+    assert [(each.name, each.display_name, each.client) for each in found.actors] == [
+        (name, "", "") for name in asked
+    ]
+    (known,) = await answer(shop.stranger, ACTORS, theirs)
+    assert [each.display_name for each in known.actors] == [THEIRS, THEIRS, ""]
 
 
 async def test_a_page_or_resume_token_of_another_organization_is_refused(shop: Shop) -> None:

@@ -654,6 +654,9 @@ def requests_for(world: World) -> dict[str, Message | Sequence[Message]]:
         ),
         "ChangeService.ListChanges": change_service_pb2.ListChangesRequest(parent=world.machine),
         "ChangeService.WatchChanges": change_service_pb2.WatchChangesRequest(parent=world.machine),
+        "IdentityService.BatchGetActors": identity_service_pb2.BatchGetActorsRequest(
+            names=[world.user, world.key, "system/readiness"]
+        ),
         "IdentityService.ChangePassword": identity_service_pb2.ChangePasswordRequest(
             name=world.user, new_password=PASSWORD
         ),

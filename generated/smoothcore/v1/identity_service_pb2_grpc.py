@@ -125,6 +125,11 @@ class IdentityServiceStub:
                 request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.ChangePasswordRequest.SerializeToString,
                 response_deserializer=smoothcore_dot_v1_dot_user__pb2.User.FromString,
                 _registered_method=True)
+        self.BatchGetActors = channel.unary_unary(
+                '/smoothcore.v1.IdentityService/BatchGetActors',
+                request_serializer=smoothcore_dot_v1_dot_identity__service__pb2.BatchGetActorsRequest.SerializeToString,
+                response_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.BatchGetActorsResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -292,6 +297,21 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetActors(self, request, context):
+        """Says who actors are, by a name for people: up to 100 of those that stand in change sets, causes of
+        verdicts and security events, as of one moment. Nothing else of them is shown: no e-mail, no role,
+        and not whether they may still do anything. Every credential may ask, for whoever sees a change
+        may know by name who made it; a permission would be missing in all roles that were made before it.
+        A name is empty, and never an error, where there is none to show: of an actor that does not exist
+        or is of another organization, of a user who was deleted or erased, who has no display name or is
+        known to another issuer only, of what stands for itself ("system/readiness"), and, for a
+        credential that is bound to machines, of actors that are bound to none of these but to others. API
+        keys are never deleted: those that were revoked keep their name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -374,6 +394,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ChangePassword,
                     request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.ChangePasswordRequest.FromString,
                     response_serializer=smoothcore_dot_v1_dot_user__pb2.User.SerializeToString,
+            ),
+            'BatchGetActors': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetActors,
+                    request_deserializer=smoothcore_dot_v1_dot_identity__service__pb2.BatchGetActorsRequest.FromString,
+                    response_serializer=smoothcore_dot_v1_dot_identity__service__pb2.BatchGetActorsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -816,6 +841,33 @@ class IdentityService:
             '/smoothcore.v1.IdentityService/ChangePassword',
             smoothcore_dot_v1_dot_identity__service__pb2.ChangePasswordRequest.SerializeToString,
             smoothcore_dot_v1_dot_user__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetActors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/smoothcore.v1.IdentityService/BatchGetActors',
+            smoothcore_dot_v1_dot_identity__service__pb2.BatchGetActorsRequest.SerializeToString,
+            smoothcore_dot_v1_dot_identity__service__pb2.BatchGetActorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

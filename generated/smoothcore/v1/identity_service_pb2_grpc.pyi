@@ -131,6 +131,17 @@ class IdentityServiceStub:
     at the same moment; RESOURCE_EXHAUSTED if a password was wrong too often, if one of the caller's
     is being checked already, or too many of all callers (wait as RetryInfo says).
     """
+    BatchGetActors: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.BatchGetActorsRequest, _identity_service_pb2.BatchGetActorsResponse]
+    """Says who actors are, by a name for people: up to 100 of those that stand in change sets, causes of
+    verdicts and security events, as of one moment. Nothing else of them is shown: no e-mail, no role,
+    and not whether they may still do anything. Every credential may ask, for whoever sees a change
+    may know by name who made it; a permission would be missing in all roles that were made before it.
+    A name is empty, and never an error, where there is none to show: of an actor that does not exist
+    or is of another organization, of a user who was deleted or erased, who has no display name or is
+    known to another issuer only, of what stands for itself ("system/readiness"), and, for a
+    credential that is bound to machines, of actors that are bound to none of these but to others. API
+    keys are never deleted: those that were revoked keep their name.
+    """
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
@@ -231,6 +242,17 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     may not set it; FAILED_PRECONDITION if the user was erased; ABORTED if the password was changed
     at the same moment; RESOURCE_EXHAUSTED if a password was wrong too often, if one of the caller's
     is being checked already, or too many of all callers (wait as RetryInfo says).
+    """
+    BatchGetActors: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.BatchGetActorsRequest, _identity_service_pb2.BatchGetActorsResponse]  # type: ignore[assignment]
+    """Says who actors are, by a name for people: up to 100 of those that stand in change sets, causes of
+    verdicts and security events, as of one moment. Nothing else of them is shown: no e-mail, no role,
+    and not whether they may still do anything. Every credential may ask, for whoever sees a change
+    may know by name who made it; a permission would be missing in all roles that were made before it.
+    A name is empty, and never an error, where there is none to show: of an actor that does not exist
+    or is of another organization, of a user who was deleted or erased, who has no display name or is
+    known to another issuer only, of what stands for itself ("system/readiness"), and, for a
+    credential that is bound to machines, of actors that are bound to none of these but to others. API
+    keys are never deleted: those that were revoked keep their name.
     """
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -425,6 +447,23 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         may not set it; FAILED_PRECONDITION if the user was erased; ABORTED if the password was changed
         at the same moment; RESOURCE_EXHAUSTED if a password was wrong too often, if one of the caller's
         is being checked already, or too many of all callers (wait as RetryInfo says).
+        """
+
+    @_abc_1.abstractmethod
+    def BatchGetActors(
+        self,
+        request: _identity_service_pb2.BatchGetActorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.BatchGetActorsResponse, _abc.Awaitable[_identity_service_pb2.BatchGetActorsResponse]]:
+        """Says who actors are, by a name for people: up to 100 of those that stand in change sets, causes of
+        verdicts and security events, as of one moment. Nothing else of them is shown: no e-mail, no role,
+        and not whether they may still do anything. Every credential may ask, for whoever sees a change
+        may know by name who made it; a permission would be missing in all roles that were made before it.
+        A name is empty, and never an error, where there is none to show: of an actor that does not exist
+        or is of another organization, of a user who was deleted or erased, who has no display name or is
+        known to another issuer only, of what stands for itself ("system/readiness"), and, for a
+        credential that is bound to machines, of actors that are bound to none of these but to others. API
+        keys are never deleted: those that were revoked keep their name.
         """
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,8 +1,9 @@
-"""IdentityService: API keys, roles and users."""
+"""IdentityService: API keys, roles, users, and the names of actors."""
 
 from __future__ import annotations
 
 from smoothcore.v1.identity_service_pb2_grpc import IdentityServiceServicer
+from smoothcore_server.api.actor_calls import ActorCalls
 from smoothcore_server.api.api_key_calls import ApiKeyCalls
 from smoothcore_server.api.paging import PageTokens
 from smoothcore_server.api.role_calls import RoleCalls
@@ -14,7 +15,7 @@ from smoothcore_server.store.root_key import Keys
 from smoothcore_server.store.store import Store
 
 
-class IdentityApi(ApiKeyCalls, RoleCalls, UserCalls, IdentityServiceServicer):
+class IdentityApi(ActorCalls, ApiKeyCalls, RoleCalls, UserCalls, IdentityServiceServicer):
     """Servicer of IdentityService."""
 
     def __init__(

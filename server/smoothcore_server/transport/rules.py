@@ -109,6 +109,9 @@ FIELDS: dict[str, Rule] = {
     "smoothcore.v1.AuditHead.chain_hash": Rule(max_bytes=32),
     "smoothcore.v1.AuditHead.revision": _FROM_ZERO,
     "smoothcore.v1.AuditHead.signature": Rule(max_bytes=64),
+    "smoothcore.v1.BatchGetActorsRequest.names": Rule(
+        max_length=200, printable=True, max_items=100
+    ),
     "smoothcore.v1.ConfirmToolTableRequest.content_hash": Rule(
         pattern=r"[0-9a-f]{64}", words="64 digits of lower-case hex (SHA-256)"
     ),
