@@ -35,6 +35,7 @@ from tests.support.requests import (
     TABLE,
     changes,
     create_job,
+    create_key,
     create_machine,
     file_of,
     head,
@@ -236,6 +237,19 @@ async def test_readiness_carries_all_that_a_gate_needs(caller: Caller) -> None:
     assert answer.HasField("valid_until")
     assert seen.report.headline.startswith("READY")
     assert seen.report.HasField("stale_time")
+
+
+async def test_a_verdict_names_the_client_that_caused_it(server_on_each: SmoothServer) -> None:
+    admin = server_on_each.caller()
+    await make_ready(admin)
+    key = create_key(roles=["roles/gateway"], machines=["machines/mill-1"], client="edge-7")
+    made = await admin.identity.CreateApiKey(key)
+    gateway = server_on_each.caller(made.secret)
+    await gateway.machines.PushToolTable(push_file(b"T1 P1 Z50.5 D9 ;other\n"))
+    fallen = (await readiness(admin)).readiness.report.verdicts[0].cause
+    assert (fallen.actor, fallen.client) == (made.api_key.name, "edge-7")
+    (logged,) = await changes(admin, after_revision=fallen.revision - 1, page_size=1)
+    assert (logged.actor, logged.client) == (fallen.actor, fallen.client)
 
 
 async def set_limit(caller: Caller, seconds: float) -> None:

@@ -356,12 +356,15 @@ class VerdictCause(_message.Message):
     TIME_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
+    CLIENT_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Revision of its change set."""
     actor: _builtins.str
     """Who made it, e.g. "apiKeys/0192…" or "system/readiness"."""
     method: _builtins.str
     """The method that made it, e.g. "MachineService.PushToolTable"."""
+    client: _builtins.str
+    """The client name of its credential; empty when that has none."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was committed."""
@@ -373,10 +376,11 @@ class VerdictCause(_message.Message):
         time: _timestamp_pb2.Timestamp | None = ...,
         actor: _builtins.str = ...,
         method: _builtins.str = ...,
+        client: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "method", b"method", "revision", b"revision", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "client", b"client", "method", b"method", "revision", b"revision", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

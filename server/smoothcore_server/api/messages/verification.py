@@ -101,7 +101,11 @@ def _cause(revision: int, causes: Causes) -> verification_report_pb2.VerdictCaus
     if header is None:
         return verification_report_pb2.VerdictCause(revision=revision)
     return verification_report_pb2.VerdictCause(
-        revision=revision, time=timestamp(header.time), actor=header.actor, method=header.method
+        revision=revision,
+        time=timestamp(header.time),
+        actor=header.actor,
+        client=header.client,
+        method=header.method,
     )
 
 
