@@ -18,6 +18,7 @@ from smoothcore.v1.binding_pb2 import Binding
 from smoothcore.v1.binding_service_pb2 import BatchBindToolsRequest, BindToolRequest, MintFromRow
 from smoothcore.v1.change_service_pb2 import WatchChangesRequest
 from smoothcore.v1.change_set_pb2 import ResourceType
+from smoothcore.v1.identity_service_pb2 import Actor, BatchGetActorsRequest
 from smoothcore.v1.machine_service_pb2 import (
     ConfirmToolTableRequest,
     ConfirmToolTableResponse,
@@ -66,6 +67,7 @@ INLINE_BYTES = 3 * 1024 * 1024
 UPLOAD_DEADLINE = 600.0
 UPLOAD_ATTEMPTS = 4
 BATCH_SIZE = 1000
+ACTORS_BATCH_SIZE = 100
 
 _PROGRAM_NAME = re.compile(r"programs/[0-9a-f]{64}")
 
@@ -126,6 +128,22 @@ class AsyncClient(Lists):
     async def whoami(self) -> WhoAmIResponse:
         """Who the server takes this client for, and what it may do."""
         return await self.auth.WhoAmI(WhoAmIRequest())
+
+    async def actors(self, names: Sequence[str]) -> list[Actor]:
+        """Who actors are, by a name for people: one for each of the names, in their order.
+
+        Args:
+            names: as they stand in the field ``actor`` of change sets, causes of verdicts and
+                security events, e.g. "users/0192...", "apiKeys/0192...".
+
+        The ``display_name`` is empty where there is none to show. Raises Unimplemented where the
+        server is too old to tell.
+        """
+        found: list[Actor] = []
+        for start in range(0, len(names), ACTORS_BATCH_SIZE):
+            request = BatchGetActorsRequest(names=names[start : start + ACTORS_BATCH_SIZE])
+            found.extend((await self.identity.BatchGetActors(request)).actors)
+        return found
 
     async def push_table_file(
         self,

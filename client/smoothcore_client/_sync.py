@@ -204,6 +204,7 @@ class Client:
     login = _blocking(AsyncClient.login)
     logout = _blocking(AsyncClient.logout)
     whoami = _blocking(AsyncClient.whoami)
+    actors = _blocking(AsyncClient.actors)
     push_table_file = _blocking(AsyncClient.push_table_file)
     confirm_tool_table = _blocking(AsyncClient.confirm_tool_table)
     upload_program = _blocking(AsyncClient.upload_program)

@@ -328,6 +328,45 @@ async def test_a_watch_can_begin_with_what_was_or_with_what_is(
     assert not set(rest.decode().splitlines()) & set(lines)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
+async def test_an_engineer_is_told_by_name_who_it_was(shop: Shop, tmp_path: Path) -> None:
+    """Who may read neither users nor keys."""
+    await shop.with_job()
+    password = tmp_path / "password"
+    password.write_text("three blue tigers\n")
+    await shop.done(
+        *("users", "create", "ann@example.com", "--role", "engineer", "--name", "Ann"),
+        *("--password-file", password),
+    )
+    made = await shop.done("keys", "create", "gateway of the mill", "--role", "gateway")
+    gateway = {"SMOOTH_API_KEY": made.out.strip()}
+    made = await shop.done("keys", "create", "bob", "--role", "engineer")
+    bob = {"SMOOTH_API_KEY": made.out.strip()}
+    login = ("login", "--email", "ann@example.com", "--password-file", password)
+    await shop.run(*login, SMOOTH_API_KEY="")
+    await shop.run("tools", "create", "fm-12", SMOOTH_API_KEY="")
+    shop.table.write_text(TABLE.replace("D+12", "D+10"))
+    await shop.run("table", "push", "mill-1", shop.table, **gateway)
+
+    why = await shop.run("why", "mill-1", **bob)
+    assert "by gateway of the mill with MachineService.PushToolTable" in why.out
+    assert "apiKeys/" not in why.out
+    listed = await shop.run("changes", "--newest", "2", **bob)
+    watch = await shop.start("watch", "--since", "0", **bob)
+    assert watch.stdout is not None
+    watched = ""
+    while "GEOMETRY_MISMATCH" not in watched:
+        watched += (await asyncio.wait_for(watch.stdout.readline(), 20)).decode()
+    watch.send_signal(signal.SIGINT)
+    await asyncio.wait_for(watch.communicate(), 20)
+    for out in (listed.out, watched):
+        (tool,) = [line for line in out.splitlines() if "tools/fm-12  created" in line]
+        assert "  Ann  " in tool
+        assert "  gateway of the mill  machines/mill-1/toolTableEntries/3" in out
+        assert "users/" not in out
+        assert "ann@example.com" not in out
+
+
 async def test_ways_to_begin_a_watch_exclude_each_other(shop: Shop) -> None:
     done = await shop.run("watch", "--snapshot", "--since", "2h")
     assert done.code == 2

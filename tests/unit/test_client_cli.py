@@ -181,6 +181,23 @@ async def test_an_interrupted_watch_tells_its_token(fake: FakeServer, smooth: Sm
     assert "go on with: --from-token 1" in done.err
 
 
+@pytest.mark.parametrize("newest", [1, 99, 100, 101, 250, 300])
+async def test_as_many_changes_are_listed_as_asked_for_and_their_actors_are_read_together(
+    fake: FakeServer, smooth: Smooth, newest: int
+) -> None:
+    names = [f"users/{number % 3}" for number in range(250)]
+    fake.identity.people = {name: (f"Jo {name[-1]}", "") for name in names}
+    fake.changes.log = [
+        ChangeSet(revision=number, actor=actor, changes=[Change(name="tools/t7", kind=1)])
+        for number, actor in enumerate(names, 1)
+    ]
+    done = await smooth("changes", "--newest", str(newest))
+    listed = [line for line in done.out.splitlines() if "tools/t7" in line]
+    assert len(listed) == min(newest, 250)
+    assert all("  Jo " in line for line in listed)
+    assert len(fake.identity.requests) == 1
+
+
 async def test_login_stores_what_works_for_its_owner_only(
     fake: FakeServer, smooth: Smooth, tmp_path: Path
 ) -> None:

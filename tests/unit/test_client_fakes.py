@@ -25,6 +25,8 @@ from smoothcore.v1 import (
     change_service_pb2,
     change_service_pb2_grpc,
     change_set_pb2,
+    identity_service_pb2,
+    identity_service_pb2_grpc,
     machine_pb2,
     machine_service_pb2,
     machine_service_pb2_grpc,
@@ -34,6 +36,7 @@ from smoothcore.v1 import (
     tool_pb2,
     tool_service_pb2_grpc,
     tool_table_entry_pb2,
+    user_pb2,
     verification_report_pb2,
     verification_service_pb2,
     verification_service_pb2_grpc,
@@ -78,9 +81,42 @@ class Recorder:
 
 
 class FakeAuth(Recorder, auth_service_pb2_grpc.AuthServiceServicer):
+    principal = "apiKeys/tests"
+    permissions: tuple[str, ...] = ()
+
     async def WhoAmI(self, request: Any, context: Any) -> Any:
         await self.receive(request, context)
-        return auth_service_pb2.WhoAmIResponse(display_name="the tests", server_version="9.9")
+        return auth_service_pb2.WhoAmIResponse(
+            principal=self.principal,
+            display_name="the tests",
+            permissions=self.permissions,
+            server_version="9.9",
+        )
+
+
+class FakeIdentity(Recorder, identity_service_pb2_grpc.IdentityServiceServicer):
+    people: dict[str, tuple[str, str]]
+    """Display name and e-mail, by the name of the user."""
+    is_old = False
+    """Whether it does not know BatchGetActors."""
+
+    async def BatchGetActors(self, request: Any, context: Any) -> Any:
+        if self.is_old:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        await self.receive(request, context)
+        return identity_service_pb2.BatchGetActorsResponse(
+            actors=[
+                identity_service_pb2.Actor(name=name, display_name=self.people.get(name, ("",))[0])
+                for name in request.names
+            ]
+        )
+
+    async def GetUser(self, request: Any, context: Any) -> Any:
+        await self.receive(request, context)
+        if request.name not in self.people:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not you")
+        display_name, email = self.people[request.name]
+        return user_pb2.User(name=request.name, display_name=display_name, email=email)
 
 
 class FakeMachines(Recorder, machine_service_pb2_grpc.MachineServiceServicer):
@@ -258,6 +294,8 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.auth = FakeAuth()
+        self.identity = FakeIdentity()
+        self.identity.people = {}
         self.machines = FakeMachines()
         self.machines.machines = []
         self.machines.entries = []
@@ -285,6 +323,7 @@ class FakeServer:
         """Starts, or starts anew on the same port."""
         server = grpc.aio.server()
         auth_service_pb2_grpc.add_AuthServiceServicer_to_server(self.auth, server)
+        identity_service_pb2_grpc.add_IdentityServiceServicer_to_server(self.identity, server)
         machine_service_pb2_grpc.add_MachineServiceServicer_to_server(self.machines, server)
         binding_service_pb2_grpc.add_BindingServiceServicer_to_server(self.bindings, server)
         program_service_pb2_grpc.add_ProgramServiceServicer_to_server(self.programs, server)

@@ -58,6 +58,7 @@ def events(
                 session.out.object(event)
             return
         actors = Actors(session.client)
+        await actors.learn(event.actor for event in found)
         session.out.table(
             ("LAST", "COUNT", "WHAT", "WHO", "FROM", "METHOD", "WHY"),
             [_event_row(event, await actors.name(event.actor)) for event in found],

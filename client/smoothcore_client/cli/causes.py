@@ -25,10 +25,11 @@ async def print_causes(session: Session, verdicts: Iterable[Verdict]) -> None:
         return
     session.out.line("")
     causes, actors = _Causes(session), Actors(session.client)
-    for verdict in bad[:_MOST]:
+    shown = [(verdict, await causes.change_set(verdict.cause.revision)) for verdict in bad[:_MOST]]
+    await actors.learn(each.cause.actor for each, _ in shown if not each.cause.client)
+    for verdict, change_set in shown:
         cause = verdict.cause
-        change_set = await causes.change_set(cause.revision)
-        who = await (actors.of(change_set) if change_set else actors.name(cause.actor))
+        who = await actors.of(change_set or cause)
         session.out.line(
             Styled(f"T{verdict.tool_number}", "bold"),
             f"rests on revision {cause.revision}, {wording.age(cause.time)} "

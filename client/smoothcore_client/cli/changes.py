@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -48,6 +48,7 @@ class Start:
 
 
 NOW = Start()
+_BLOCK = 100
 
 
 def watch(
@@ -146,10 +147,36 @@ async def _print_since(
     pages may hold what was committed behind the token."""
     pager = session.client.list_changes(types=types, parent=parent, **_bounds(since))
     printed = 0
-    async for change_set in pager:
-        await _print(session, actors, change_set, dated=True)
-        printed = change_set.revision
+    async for change_sets in _blocks(pager):
+        await _print_list(session, actors, change_sets)
+        printed = change_sets[-1].revision
     return pager.resume_token, printed
+
+
+async def _blocks(
+    pager: AsyncIterator[ChangeSet], most: int | None = None
+) -> AsyncIterator[list[ChangeSet]]:
+    """The change sets of a list, ``most`` at most, some at a time: their actors are learned
+    together."""
+    block: list[ChangeSet] = []
+    read = 0
+    async for change_set in pager:
+        block.append(change_set)
+        read += 1
+        if len(block) == _BLOCK or read == most:
+            yield block
+            block = []
+        if read == most:
+            return
+    if block:
+        yield block
+
+
+async def _print_list(session: Session, actors: Actors, change_sets: list[ChangeSet]) -> None:
+    if not session.out.json:
+        await actors.learn(each.actor for each in change_sets if not each.client)
+    for change_set in change_sets:
+        await _print(session, actors, change_set, dated=True)
 
 
 def _bounds(since: object | None) -> dict[str, Any]:
@@ -190,14 +217,11 @@ def list_changes(
             page_size=min(newest, 1000),
             **_bounds(since),
         )
-        actors = Actors(session.client)
-        left = newest
-        async for change_set in pager:
-            await _print(session, actors, change_set, dated=True)
-            left -= 1
-            if not left:
-                return
-        if left == newest and not session.out.json:
+        actors, printed = Actors(session.client), False
+        async for change_sets in _blocks(pager, newest):
+            await _print_list(session, actors, change_sets)
+            printed = True
+        if not printed and not session.out.json:
             note("no changes")
 
     run(ctx, work)
