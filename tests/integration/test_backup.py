@@ -203,6 +203,22 @@ async def test_a_restore_without_replace_leaves_the_database_that_is_there(
     assert (data_dir / "smooth.db").read_bytes() == before
 
 
+async def test_a_database_that_is_damaged_is_set_aside_too(
+    stopped: tuple[Path, Path, str],
+) -> None:
+    data_dir, backup, key = stopped
+    damaged = b"no database" * 1_000
+    (data_dir / "smooth.db").write_bytes(damaged)
+    (data_dir / "smooth.db-wal").write_bytes(b"of the damaged one")
+    done = await command(data_dir, "restore", str(backup), "--replace")
+    assert done.returncode == 0, done.stderr
+    (kept,) = data_dir.glob("*.before-restore-*Z")
+    assert kept.read_bytes() == damaged
+    server = await start_server(data_dir)
+    assert await head(server.caller(key)) > 0
+    await server.stop()
+
+
 async def test_what_is_no_backup_of_this_instance_is_refused(
     stopped: tuple[Path, Path, str], tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -95,9 +96,16 @@ def _set_aside(database: Path, kept: Path) -> None:
         connection.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.OperationalError as error:
         raise BackupError(f"somebody has {database} open; stop the server first") from error
+    except sqlite3.DatabaseError:
+        # It is damaged, which is what backups are for.
+        pass
     finally:
         connection.close()
     database.replace(kept)
+    for suffix in ("-wal", "-shm"):
+        # What a damaged one leaves behind would be taken for part of the backup.
+        with contextlib.suppress(FileNotFoundError):
+            database.with_name(database.name + suffix).replace(kept.with_name(kept.name + suffix))
 
 
 def _flush(path: Path) -> None:
