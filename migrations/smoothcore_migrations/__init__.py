@@ -18,6 +18,10 @@ HERE = Path(__file__).parent
 ADVISORY_LOCK = 0x5C0E
 
 
+class UnknownSchemaError(Exception):
+    """The schema is of a later version than this; the message says which."""
+
+
 def _config(connection: Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(HERE).replace("%", "%%"))
@@ -26,10 +30,26 @@ def _config(connection: Connection) -> Config:
 
 
 def upgrade(connection: Connection) -> None:
-    """Bring the schema to the newest revision, in the connection's transaction."""
+    """Bring the schema to the newest revision, in the connection's transaction.
+
+    Raises UnknownSchemaError where a later version has migrated it.
+    """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
-    command.upgrade(_config(connection), "head")
+    config = _config(connection)
+    _refuse_later(connection, ScriptDirectory.from_config(config))
+    command.upgrade(config, "head")
+
+
+def _refuse_later(connection: Connection, script: ScriptDirectory) -> None:
+    known = {each.revision for each in script.walk_revisions()}
+    there = set(MigrationContext.configure(connection).get_current_heads())
+    if there - known:
+        raise UnknownSchemaError(
+            f"its schema is {', '.join(sorted(there))}, and this version knows none beyond "
+            f"{', '.join(script.get_heads())}: run the version that has migrated it, or restore a "
+            "backup of before"
+        )
 
 
 def is_current(connection: Connection) -> bool:

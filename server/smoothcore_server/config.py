@@ -300,7 +300,7 @@ def parse_span(text: str) -> timedelta:
 def _parse_url(value: SecretStr) -> URL:
     try:
         url = make_url(value.get_secret_value())
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ValueError("is no database URL; write postgresql://user:password@host/db") from None
     if url.drivername in ("postgresql", "postgres", "postgresql+asyncpg"):
         return url.set(drivername="postgresql+asyncpg")

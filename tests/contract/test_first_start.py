@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, func, inspect, select
 
 import smoothcore_migrations
-from smoothcore_server.bootstrap import Database
+from smoothcore_server.bootstrap import Database, DatabaseError
 from smoothcore_server.domain.errors import AlreadyExistsError
 from smoothcore_server.store import instance, models
 from tests.contract.conftest import Open
@@ -67,6 +67,16 @@ async def test_migrating_twice_has_no_effect(database: Database) -> None:
     await database.store.run_write(smoothcore_migrations.upgrade)
     assert await log_of(database.store) == before
     await database.store.run_write(smoothcore_migrations.check)
+
+
+async def test_a_schema_of_a_later_version_is_refused(database: Database) -> None:
+    await database.store.run_write(
+        lambda connection: connection.exec_driver_sql(
+            "UPDATE alembic_version SET version_num = '9999'"
+        )
+    )
+    with pytest.raises(DatabaseError, match="its schema is 9999, and this version knows none"):
+        await database.prepare()
 
 
 async def test_several_processes_that_start_at_once_make_one_history_with_one_key(

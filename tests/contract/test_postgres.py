@@ -15,7 +15,8 @@ import asyncpg
 import pytest
 from sqlalchemy import Connection, make_url, text
 
-from smoothcore_server.bootstrap import Database
+import smoothcore_migrations
+from smoothcore_server.bootstrap import Database, DatabaseError
 from smoothcore_server.domain.errors import ErrorReason, UnavailableError
 from smoothcore_server.store import postgres
 from smoothcore_server.store.postgres import PostgresEngine
@@ -329,6 +330,8 @@ async def test_a_server_whose_connections_are_all_taken_is_unavailable(
     database = Database(settings_of({"data_dir": tmp_path, "database_url": url}))
     async with session(url):
         with pytest.raises(UnavailableError):
+            await database.store.run_read(smoothcore_migrations.current)
+        with pytest.raises(DatabaseError, match="too many connections"):
             await database.prepare()
     await database.prepare()
     await write(database.store, add_tool("t-1"))

@@ -7,6 +7,7 @@ from smoothcore_server.bootstrap.application import Application
 from smoothcore_server.bootstrap.database import (
     DEFAULT_ORGANIZATION,
     Database,
+    DatabaseError,
     FirstStart,
     database_file_exists,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "DEFAULT_ORGANIZATION",
     "Application",
     "Database",
+    "DatabaseError",
     "FirstStart",
     "check_serving",
     "database_file_exists",

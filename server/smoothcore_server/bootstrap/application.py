@@ -110,7 +110,8 @@ class Application:
     async def start(self) -> None:
         """Open the database, migrate it, follow its log, and serve.
 
-        Raises ConfigError, RootKeyError, ListenError or TlsError with a message for the operator.
+        Raises ConfigError, DatabaseError, RootKeyError, ListenError or TlsError with a message for
+        the operator.
         """
         # The store works in threads of its own; the default interval of 5 ms would let it hold
         # the event loop up.

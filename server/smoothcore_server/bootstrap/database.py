@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
 import smoothcore_migrations
 from smoothcore_server.api.instance_service import InstanceApi, Running
@@ -16,6 +20,7 @@ from smoothcore_server.app.audit import Auditor
 from smoothcore_server.app.passwords import PasswordHasher
 from smoothcore_server.app.users import create_user, refuse_password
 from smoothcore_server.config import Settings
+from smoothcore_server.domain.errors import UnavailableError
 from smoothcore_server.domain.organization import Organization
 from smoothcore_server.domain.principal import EVERYTHING, ApiKey
 from smoothcore_server.domain.user import Person, User
@@ -41,6 +46,10 @@ REWRAP_BATCH = 200
 """Secrets; so long does one transaction keep others from writing."""
 
 
+class DatabaseError(Exception):
+    """The database cannot be used; the message says which it is, and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class FirstStart:
     """What the first start made; the key is shown once."""
@@ -53,6 +62,7 @@ class Database:
     """An opened database and its keys: what `smoothd` commands need without a server."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises DatabaseError or RootKeyError."""
         self.settings = settings
         self.keys = load_keys(settings)
         self.envelope = Envelope(self.keys.envelope)
@@ -64,8 +74,12 @@ class Database:
         )
 
     async def prepare(self) -> FirstStart | None:
-        """Migrate; on an empty database make the first organization and its admin key."""
-        await self.store.run_write(smoothcore_migrations.upgrade)
+        """Migrate; on an empty database make the first organization and its admin key.
+
+        Raises DatabaseError or RootKeyError.
+        """
+        with told_of(self.settings):
+            await self.store.run_write(smoothcore_migrations.upgrade)
         now = self.store.clock()
         await self.store.run_write(
             lambda connection: instance.begin(
@@ -169,6 +183,31 @@ class Database:
         await self.store.close()
 
 
+@contextlib.contextmanager
+def told_of(settings: Settings) -> Iterator[None]:
+    """Around the first work on a database: raise DatabaseError where it cannot be used."""
+    try:
+        yield
+    except (UnavailableError, smoothcore_migrations.UnknownSchemaError, DBAPIError) as error:
+        shown = _shown(settings.url)
+        raise DatabaseError(f"cannot use the database {shown}: {why(error)}") from error
+
+
+def why(error: BaseException) -> str:
+    """What the database says of an error, which callers are not told."""
+    if isinstance(error, UnavailableError) and error.__cause__ is not None:
+        return str(error.__cause__)
+    return str(error.orig) if isinstance(error, DBAPIError) else str(error)
+
+
+def _shown(url: URL) -> str:
+    """Where a database is, without the password."""
+    if url.drivername == "sqlite":
+        return url.database or ""
+    shown = URL.create("postgresql", url.username, None, url.host, url.port, url.database)
+    return f"{shown} (database_url)"
+
+
 def _before_commit(tx: Transaction) -> None:
     """What each transaction does at its end: judge what it has touched, and count it."""
     readiness.refresh(tx)
@@ -180,7 +219,8 @@ def _engine(settings: Settings) -> Engine:
     if url.drivername == "sqlite":
         path = Path(url.database or "")
         path.parent.mkdir(parents=True, exist_ok=True)
-        return SqliteEngine(path)
+        with told_of(settings):
+            return SqliteEngine(path)
     return PostgresEngine(
         url.render_as_string(hide_password=False),
         pool_size=settings.postgres_pool_size,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect
 
-from smoothcore_server.bootstrap.database import Database, load_keys
+from smoothcore_server.bootstrap.database import Database, load_keys, told_of
 from smoothcore_server.config import ConfigError, Settings
 from smoothcore_server.store import instance, models, postgres, sqlite_backup
 from smoothcore_server.store.sqlite_backup import BackupError
@@ -19,7 +19,7 @@ async def restore_backup(settings: Settings, backup: Path | None, *, replace: bo
     Gives where the database that was there is now.
 
     On PostgreSQL, which has been restored already, there is no backup to name. Raises ConfigError,
-    RootKeyError or BackupError, before anything is changed.
+    DatabaseError, RootKeyError or BackupError, before anything is changed.
     """
     is_sqlite = settings.url.drivername == "sqlite"
     if is_sqlite != (backup is not None):
@@ -35,7 +35,8 @@ async def restore_backup(settings: Settings, backup: Path | None, *, replace: bo
     database = Database(settings)
     try:
         if not is_sqlite:
-            await database.store.run_read(lambda connection: _check(connection, fingerprint))
+            with told_of(settings):
+                await database.store.run_read(lambda connection: _check(connection, fingerprint))
         await database.store.run_write(instance.begin_timeline)
         await database.prepare()
     finally:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from smoothcore_server.bootstrap import Database
+from smoothcore_server.bootstrap import Database, DatabaseError
 from smoothcore_server.cli import (
     audit,
     certificates,
@@ -71,6 +71,7 @@ def main() -> None:
         app()
     except (
         ConfigError,
+        DatabaseError,
         RootKeyError,
         SealedSecretError,
         ListenError,

@@ -173,14 +173,18 @@ def _is_disconnect(error: DBAPIError) -> bool:
 
 
 def _translated(error: Exception) -> Exception:
+    if isinstance(error, PoolTimeoutError):
+        return DatabaseUnavailableError("all connections to the database were in use")
     if not isinstance(error, DBAPIError):
-        return DatabaseUnavailableError("no connection to the database")
+        why = str(error) or "no answer in time"
+        return DatabaseUnavailableError(f"no connection to the database: {why}")
     state = getattr(error.orig, "sqlstate", None)
     if state in (SERIALIZATION_FAILURE, DEADLOCK):
         return RetryableError("the database asked to try again")
     if state in (LOCK_TIMEOUT, QUERY_CANCELED):
         return DatabaseUnavailableError("the database was too slow")
-    # Class 53: insufficient resources, such as too many connections or a full disk.
-    if _is_disconnect(error) or (state or "").startswith("53"):
-        return DatabaseUnavailableError("the database cannot serve us now")
+    # Class 53: insufficient resources, such as too many connections or a full disk. 28 and 3D: no
+    # such role, password or database, which only the operator can mend.
+    if _is_disconnect(error) or (state or "").startswith(("53", "28", "3D")):
+        return DatabaseUnavailableError(f"the database cannot serve us now: {error.orig}")
     return error

@@ -65,8 +65,8 @@ class Supervisor:
     async def run(self, tell: Tell) -> int:
         """Serve until SIGTERM or SIGINT; gives the exit code.
 
-        Raises ConfigError, RootKeyError, ListenError or TlsError with a message for the operator,
-        and WorkerError when a worker does not start.
+        Raises ConfigError, DatabaseError, RootKeyError, ListenError or TlsError with a message for
+        the operator, and WorkerError when a worker does not start.
         """
         check(self._settings)
         with contextlib.ExitStack() as reserved:
