@@ -17,6 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from smoothcore.v1.auth_service_pb2 import WhoAmIRequest
+from smoothcore_server.cli.operator_calls import is_served
 from smoothcore_server.config import Settings
 from smoothcore_server.transport.listen import PortInUseError, ensure_free, parse
 from smoothcore_server.workers import worker_process
@@ -156,6 +157,29 @@ async def test_workers_share_the_port_for_gateways_too(
     finally:
         for caller in (admin, *gateways):
             await caller.close()
+        process.stop()
+
+
+async def test_the_first_worker_has_the_operators_socket(
+    postgres: PostgresServer, prepared_postgresql: Prepared, tmp_path: Path
+) -> None:
+    socket_path = tmp_path / "operator.sock"
+    environment = {
+        "SMOOTHD_DATABASE_URL": postgres.new_database(prepared_postgresql.template),
+        "SMOOTHD_POSTGRES_POOL_SIZE": "3",
+        "SMOOTHD_OPERATOR_SOCKET": str(socket_path),
+    }
+    process = await asyncio.to_thread(
+        ServerProcess,
+        prepared_postgresql.data_for(tmp_path / "data"),
+        "--workers",
+        str(WORKERS),
+        environment=environment,
+    )
+    try:
+        assert is_served(socket_path)
+        assert b"operator socket" not in process.log.read_bytes()
+    finally:
         process.stop()
 
 

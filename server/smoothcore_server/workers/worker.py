@@ -15,7 +15,10 @@ METRICS = "metrics "
 
 
 def settings_of_worker(settings: Settings, number: int) -> Settings:
-    """The settings of a worker: the port of its metrics is its own, that many above the first."""
+    """The settings of a worker: the port of its metrics is its own, that many above the first, and
+    the operator's socket is the first worker's."""
+    if number:
+        settings = settings.model_copy(update={"operator_socket": ""})
     if not settings.metrics_listen:
         return settings
     address = parse(settings.metrics_listen)
