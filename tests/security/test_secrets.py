@@ -157,7 +157,7 @@ async def test_no_secret_is_there_with_tls_on_postgresql_that_goes_away_meanwhil
         stored = await all_rows(tmp_path / "other", url, root_key)
     log = process.log.read_bytes()
     assert seen.code is grpc.StatusCode.UNAVAILABLE
-    assert b"database unreachable" in log or b"UNAVAILABLE" in log
+    assert b"no connection to the database" in log or b"UNAVAILABLE" in log
     assert b"AuthService.Login" in log
     assert b"users/ann" in stored
     key_line = files["tls_key"].read_bytes().splitlines()[1]

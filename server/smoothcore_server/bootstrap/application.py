@@ -58,7 +58,7 @@ from smoothcore_server.app.security_events import SecurityEvents
 from smoothcore_server.app.session_authenticating import SessionAuthenticator
 from smoothcore_server.app.signing_keys import SigningKeys
 from smoothcore_server.app.staleness import StalenessTimer
-from smoothcore_server.bootstrap.database import Database, FirstStart
+from smoothcore_server.bootstrap.database import Database, FirstStart, why
 from smoothcore_server.bootstrap.issuer import external_authenticator, issuer_keys
 from smoothcore_server.bootstrap.serving import check_serving, server_settings
 from smoothcore_server.config import Settings
@@ -106,6 +106,8 @@ class Application:
         self.gateway_addresses: tuple[str, ...] = ()
         self.metrics: MetricsServer | None = None
         self.first_start: FirstStart | None = None
+        self._told_ailment: str | None = None
+        """Of what health was last said; None before that."""
 
     async def start(self) -> None:
         """Open the database, migrate it, follow its log, and serve.
@@ -331,15 +333,25 @@ class Application:
 
     async def _check_health(self) -> None:
         """SERVING while the database answers with the schema we know, and the feed follows."""
+        ailment = await self._ailment()
+        if ailment == self._told_ailment or self.drain.requested.is_set():
+            return
+        self._told_ailment = ailment
+        if ailment:
+            log.warning("health", serving=False, reason=ailment)
+        else:
+            log.info("health", serving=True)
+        await self.server.health.set_serving(not ailment)
+
+    async def _ailment(self) -> str:
+        """What keeps us from serving; empty where nothing does."""
         try:
             current = await self.store.run_read(smoothcore_migrations.is_current)
         except Exception as error:
-            log.warning("database unreachable", error=type(error).__name__)
-            current = False
-        serving = current and self.feed.is_following
-        if serving != self.server.health.is_serving and not self.drain.requested.is_set():
-            log.info("health", serving=serving)
-            await self.server.health.set_serving(serving)
+            return why(error) or type(error).__name__
+        if not current:
+            return "the schema of the database is that of another version"
+        return "" if self.feed.is_following else "the change log could not be read"
 
     async def _end_watches(self) -> None:
         await self.drain.requested.wait()

@@ -144,12 +144,13 @@ class Feed:
                 self.failure = None
             except Exception as error:
                 # The database may be away for a while; the next round reads what was missed.
-                away = isinstance(error, UnavailableError)
-                log.log(
-                    logging.WARNING if away else logging.ERROR,
-                    "the feed could not read the change log",
-                    exc_info=None if away else error,
-                )
+                if repr(error) != repr(self.failure):
+                    away = isinstance(error, UnavailableError)
+                    log.log(
+                        logging.WARNING if away else logging.ERROR,
+                        "the feed cannot read the change log",
+                        exc_info=None if away else error,
+                    )
                 self.failure = error
                 await asyncio.sleep(self._poll_s)
 
