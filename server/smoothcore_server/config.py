@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -18,6 +19,7 @@ from pydantic_settings import (
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 from sqlalchemy.engine import URL, make_url
@@ -201,8 +203,9 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None,
         description="redis://host:6379/0 of Redis or Valkey: several servers on one PostgreSQL "
-        "tell each other of commits by its pub/sub. Default: by NOTIFY of PostgreSQL. Losing it "
-        "loses nothing; what others write is found within a second then.",
+        "count calls and failed logins together, and tell each other of commits by its pub/sub. "
+        "Default: each counts by itself, and NOTIFY of PostgreSQL tells. Losing it loses nothing; "
+        "what others write is found within a second then.",
     )
     feed_horizon: timedelta | None = Field(
         None,
@@ -219,6 +222,11 @@ class Settings(BaseSettings):
     @classmethod
     def _span(cls, value: Any) -> Any:
         return parse_span(value) if isinstance(value, str) else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
 
     @field_validator("redis_url")
     @classmethod
@@ -325,6 +333,11 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
         return FromFile(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise ConfigError(_explained(error)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is no TOML: {error}") from None
+    except SettingsError as error:
+        # What is parsed as JSON in a variable; the error names the setting and not its value.
+        raise ConfigError(f"{error}: JSON is expected there") from None
 
 
 def _refuse_unknown_variables() -> None:
@@ -337,6 +350,10 @@ def _refuse_unknown_variables() -> None:
 def _explained(error: ValidationError) -> str:
     lines = []
     for item in error.errors(include_input=False, include_url=False):
-        name = ".".join(str(part) for part in item["loc"]) or "settings"
-        lines.append(f"{name}: {item['msg']}")
+        name = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            lines.append(f"there is no setting {name}; `smoothd settings` lists them")
+            continue
+        told = item["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: {told}" if name else told)
     return "\n".join(lines)
