@@ -18,7 +18,12 @@ from smoothcore.v1.machine_pb2 import Controller, Machine, MachineKind, ToolChan
 from smoothcore.v1.machine_service_pb2 import PushToolTableResponse
 from smoothcore.v1.readiness_pb2 import Readiness
 from smoothcore.v1.tool_table_entry_pb2 import Registers, ToolTableEntry
-from smoothcore.v1.verification_report_pb2 import Comparison, Verdict, VerificationReport
+from smoothcore.v1.verification_report_pb2 import (
+    Comparison,
+    Verdict,
+    VerdictFinding,
+    VerificationReport,
+)
 from smoothcore_client import entry_name, find_adoptable, job_name, machine_name
 from smoothcore_client._enums import enum_number, enum_word, enum_words
 from smoothcore_client.cli import hoist, wording
@@ -142,6 +147,7 @@ def test_verdicts_make_a_table_and_its_evidence() -> None:
         code=9,
         message="12.7 mm, wanted 6.35 mm",
         next_step="measure it",
+        findings=[VerdictFinding(code=9), VerdictFinding(code=11), VerdictFinding(code=11)],
         compared=[
             Comparison(
                 field="diameter",
@@ -155,7 +161,8 @@ def test_verdicts_make_a_table_and_its_evidence() -> None:
         ],
     )
     (row,) = [plain(cells) for cells in verdict_rows([verdict])]
-    assert row == ["T3", "GEOMETRY_MISMATCH", "12.7 mm, wanted 6.35 mm", "measure it"]
+    why = "12.7 mm, wanted 6.35 mm (also OFFSET_MISMATCH)"
+    assert row == ["T3", "GEOMETRY_MISMATCH", why, "measure it"]
     (evidence,) = [plain(cells) for cells in evidence_rows([verdict])]
     told = "differs by +6.35 mm, allowed 0.02"
     assert evidence == ["T3", "diameter", "6.35 mm", "12.7 mm", told, "register 3", ""]

@@ -81,11 +81,11 @@ def _why(verdict: Verdict) -> str:
     notes = [wording.loud(enum_word(VerdictNote, note)) for note in verdict.notes]
     if verdict.code == VerdictCode.VERDICT_CODE_OK and verdict.assurance:
         notes.insert(0, wording.loud(enum_word(Assurance, verdict.assurance)))
-    others = [
+    others = dict.fromkeys(
         wording.loud(enum_word(VerdictCode, finding.code))
         for finding in verdict.findings
         if finding.code != verdict.code
-    ]
+    )
     if others:
         notes.append(f"also {', '.join(others)}")
     message = verdict.message.removeprefix(f"T{verdict.tool_number}: ")
