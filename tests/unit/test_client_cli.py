@@ -21,7 +21,7 @@ from smoothcore.v1.machine_service_pb2 import PUSH_MODE_MERGE, PUSH_MODE_SNAPSHO
 from smoothcore.v1.tool_table_entry_pb2 import ToolTableEntry
 from smoothcore_client import smoothd
 from smoothcore_client.cli.config import Login, load_login, save_login
-from smoothcore_client.cli.session import Settings
+from smoothcore_client.cli.session import PIPE_CLOSED, Settings
 from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
 
 __all__ = ["fake"]
@@ -41,12 +41,15 @@ Smooth = Callable[..., Awaitable[Done]]
 def smooth(fake: FakeServer, tmp_path: Path) -> Smooth:
     """Runs the command against the fakes."""
 
-    async def run(*arguments: str, interrupt_after_line: bool = False) -> Done:
+    async def run(
+        *arguments: str, interrupt_after_line: bool = False, **more_environment: str
+    ) -> Done:
         environment = {
             **{name: value for name, value in os.environ.items() if name != "COLUMNS"},
             "SMOOTH_SERVER": fake.address,
             "SMOOTH_CONFIG": str(tmp_path / "config" / "login.json"),
             "PYTHONPATH": os.pathsep.join(sys.path),
+            **more_environment,
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -111,6 +114,38 @@ async def test_tables_in_a_pipe_are_never_folded(fake: FakeServer, smooth: Smoot
     done = await smooth("machines", "list")
     assert len(done.out.splitlines()) == 2
     assert "\x1b" not in done.out
+
+
+async def test_a_terminal_that_lacks_a_letter_hides_nothing(
+    fake: FakeServer, smooth: Smooth
+) -> None:
+    fake.machines.machines = [Machine(name="machines/a", display_name="M\u00fchle \u5de5")]
+    done = await smooth("machines", "list", PYTHONIOENCODING="ascii")
+    assert (done.code, done.err) == (0, "")
+    assert "M\\xfchle \\u5de5" in done.out
+    done = await smooth("machines", "list", "--json", PYTHONIOENCODING="ascii")
+    assert json.loads(done.out)["displayName"] == "M\u00fchle \u5de5"
+
+
+@pytest.mark.parametrize("form", ["--json", ""], ids=["json", "table"])
+async def test_who_closes_the_pipe_is_told_no_verdict(fake: FakeServer, form: str) -> None:
+    fake.machines.machines = [Machine(name="machines/a")]
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "smoothcore_client.cli", "machines", "list", *filter(None, [form])),
+        stdout=writer,
+        stderr=asyncio.subprocess.PIPE,
+        env={
+            **os.environ,
+            "SMOOTH_SERVER": fake.address,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
+    )
+    os.close(writer)
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (PIPE_CLOSED, b"")
 
 
 async def test_a_held_push_exits_with_1(fake: FakeServer, smooth: Smooth, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from itertools import islice
 
 _FLAGS = {"--json", "--tls", "--insecure"}
@@ -13,6 +14,9 @@ _OPTIONS = {"--server", "--key", "--key-file", "--ca", "--cert", "--cert-key", "
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command and exits: 0 done, 1 not good, 2 error, 130 interrupted."""
+    # A terminal that lacks a letter of a tool's description must not hide a verdict.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Imports leave no garbage to look for, neither now nor at the end.
     gc.disable()
     from smoothcore_client.cli import failures

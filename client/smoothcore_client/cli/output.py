@@ -47,14 +47,22 @@ class Output:
     def _console(self) -> Console:
         from rich.console import Console
 
+        class Told(Console):
+            def on_broken_pipe(self) -> None:
+                # Not an exit code of 1, which says that something is not ready.
+                raise BrokenPipeError
+
         asked = os.environ.get("COLUMNS", "")
         by_itself = sys.stdout.isatty() or asked.isdecimal()
-        return Console(highlight=False, markup=False, width=None if by_itself else _UNFOLDED)
+        return Told(highlight=False, markup=False, width=None if by_itself else _UNFOLDED)
 
     def object(self, message: Message) -> None:
         """A message as one line of protobuf JSON, with the fields that are 0, false or empty."""
         line = json_format.MessageToJson(
-            message, indent=None, ensure_ascii=False, always_print_fields_with_no_presence=True
+            message,
+            indent=None,
+            ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf"),
+            always_print_fields_with_no_presence=True,
         )
         print(line, flush=True)
 
