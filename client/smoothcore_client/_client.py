@@ -49,7 +49,7 @@ from smoothcore.v1.verification_service_pb2 import (
 from smoothcore_client._adopt import Adoptable, find_adoptable, suggest_tool_id
 from smoothcore_client._enums import enum_number
 from smoothcore_client._errors import SmoothCoreError, Unauthenticated, Unavailable
-from smoothcore_client._files import Source, Word, file_name, read_off_loop, table_file
+from smoothcore_client._files import Source, Word, file_name, read_program, table_file
 from smoothcore_client._lists import Lists
 from smoothcore_client._names import (
     machine_name,
@@ -218,7 +218,7 @@ class AsyncClient(Lists):
             on_progress: called with the bytes handed over so far, and those of the whole.
             deadline: seconds for each attempt.
         """
-        content = await read_off_loop(source)
+        content = await read_program(source)
         name = display_name or file_name(source)
         for attempt in range(UPLOAD_ATTEMPTS):
             parts = _upload_parts(name, content, on_progress)
@@ -384,7 +384,7 @@ class AsyncClient(Lists):
         )
 
     async def _attach_program(self, request: VerifyProgramRequest, source: Source) -> None:
-        content = await read_off_loop(source)
+        content = await read_program(source)
         name = file_name(source)
         if len(content) > INLINE_BYTES:
             request.program = (await self.upload_program(content, display_name=name)).name

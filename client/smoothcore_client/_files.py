@@ -89,9 +89,13 @@ def read(source: Source) -> bytes:
     return source if isinstance(source, bytes) else Path(source).read_bytes()
 
 
-async def read_off_loop(source: Source) -> bytes:
-    """The bytes of a source, without holding up the event loop."""
-    return source if isinstance(source, bytes) else await asyncio.to_thread(read, source)
+async def read_program(source: Source) -> bytes:
+    """The bytes of an NC program, without holding up the event loop. Raises ValueError for none."""
+    content = source if isinstance(source, bytes) else await asyncio.to_thread(read, source)
+    if not content:
+        name = "the program" if isinstance(source, bytes) else fspath(source)
+        raise ValueError(f"{name} is empty")
+    return content
 
 
 def file_name(source: Source) -> str:

@@ -148,6 +148,32 @@ async def test_who_closes_the_pipe_is_told_no_verdict(fake: FakeServer, form: st
     assert (process.returncode, err) == (PIPE_CLOSED, b"")
 
 
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        ("shop-pc", ["error: shop-pc names no port", "next:  write shop-pc:50051"]),
+        (
+            "http://127.0.0.1:50051",
+            [
+                "error: http://127.0.0.1:50051 is no server",
+                "next:  write HOST:PORT, and add --tls for TLS",
+            ],
+        ),
+    ],
+)
+async def test_half_an_address_is_refused(smooth: Smooth, server: str, said: list[str]) -> None:
+    done = await smooth("whoami", "--server", server)
+    assert (done.code, done.err.splitlines()) == (2, said)
+
+
+async def test_an_empty_program_is_named(smooth: Smooth, tmp_path: Path) -> None:
+    program = tmp_path / "op10.nc"
+    program.touch()
+    for command in (["verify", "--machine", "mill-1"], ["jobs", "create", "mill-1"]):
+        done = await smooth(*command, str(program))
+        assert (done.code, done.err) == (2, f"error: {program} is empty\n")
+
+
 async def test_a_held_push_exits_with_1(fake: FakeServer, smooth: Smooth, tmp_path: Path) -> None:
     table = tmp_path / "tool.tbl"
     table.write_text("T1 P1 D6.35\n")

@@ -51,6 +51,7 @@ class Settings:
         """
         stored = load_login()
         server = self.server or (stored.server if stored else DEFAULT_TARGET)
+        _refuse_unclear(server)
         known = stored if stored and stored.server == server else Login(server)
         key = self._key()
         cert, cert_key = self._certificate(known)
@@ -85,6 +86,16 @@ class Session:
 
     client: AsyncClient
     out: Output
+
+
+def _refuse_unclear(server: str) -> None:
+    """Raise CommandError for what looks like an address and is none, or only half of one: gRPC
+    would look for the name "http", or for a server on port 443."""
+    scheme, found, _ = server.partition("://")
+    if found and scheme.lower() in ("http", "https", "grpc", "grpcs"):
+        raise CommandError(f"{server} is no server", "write HOST:PORT, and add --tls for TLS")
+    if not any(mark in server for mark in ":/"):
+        raise CommandError(f"{server} names no port", f"write {server}:50051")
 
 
 Work = Callable[[Session], Awaitable[int | None]]
