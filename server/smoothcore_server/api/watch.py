@@ -88,7 +88,10 @@ class Watch:
         self._ring = await self._feed.ring(self._organization)
         self._waiter = Waiter()
         try:
-            with self._ended.follow(self._principal, lambda: self._ring.wake()) as self._session:
+            with (
+                self._feed.statistics.watching(),
+                self._ended.follow(self._principal, lambda: self._ring.wake()) as self._session,
+            ):
                 await self._run(resume_token, snapshot_first)
         finally:
             self._waiter.close()

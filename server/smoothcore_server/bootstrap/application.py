@@ -60,6 +60,7 @@ from smoothcore_server.app.signing_keys import SigningKeys
 from smoothcore_server.app.staleness import StalenessTimer
 from smoothcore_server.bootstrap.database import Database, FirstStart, why
 from smoothcore_server.bootstrap.issuer import external_authenticator, issuer_keys
+from smoothcore_server.bootstrap.metrics import ServerMetrics
 from smoothcore_server.bootstrap.serving import check_serving, server_settings
 from smoothcore_server.config import Settings
 from smoothcore_server.domain.session import SessionLifetimes
@@ -159,6 +160,9 @@ class Application:
             else None,
         )
         bound = await self.server.start()
+        ServerMetrics(self.feed, self.store.engine, lambda: self.server.health.is_serving).register(
+            self.registry
+        )
         count = len(serving.listen)
         self.addresses, self.gateway_addresses = bound[:count], bound[count:]
         if self.settings.metrics_listen:

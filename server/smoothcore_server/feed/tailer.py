@@ -17,6 +17,7 @@ from smoothcore_server.domain.change import ChangeSet
 from smoothcore_server.domain.errors import SmoothCoreError, UnavailableError
 from smoothcore_server.domain.organization import suspended
 from smoothcore_server.feed.ring import FeedGapError, Ring, check_contiguous
+from smoothcore_server.feed.statistics import FeedStatistics
 from smoothcore_server.feed.tokens import OTHER_HISTORY, Position, foreign
 from smoothcore_server.feed.wakeups.wakeups import Wakeups
 from smoothcore_server.store import change_log, horizon, instance
@@ -45,6 +46,7 @@ class Feed:
         self._reading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
+        self.statistics = FeedStatistics()
         self.is_ending = False
         self.failure: BaseException | None = None
         """Why the feed stopped following; None while it does."""
@@ -103,6 +105,7 @@ class Feed:
             horizon.check_feed(reach, position.revision)
             return _read(connection, organization, position.revision, limit)
 
+        self.statistics.catch_ups += 1
         chain_hash, found = await self._store.run_read(body)
         if chain_hash is None or Position.at(position.revision, chain_hash) != position:
             raise foreign(OTHER_HISTORY)
@@ -125,7 +128,7 @@ class Feed:
         ring = self._rings.get(new.change_set.header.organization)
         follows = ring is not None and ring.chain_hash == new.behind
         if ring is not None and follows and ring.head + 1 == new.change_set.header.revision:
-            ring.append([new.change_set])
+            self._pass_on(ring, [new.change_set])
         else:
             self._wake.set()
         if self._wakeups is not None:
@@ -204,11 +207,15 @@ class Feed:
                 log.error("the change log of %s has gone back to another history", organization)
                 self._replace(ring, head, partial(foreign, OTHER_HISTORY))
                 return
-            ring.append(found)
+            self._pass_on(ring, found)
             if ring.head >= head.revision:
                 return
             if not found:
                 raise FeedGapError(f"the log of {organization} ends before its head")
+
+    def _pass_on(self, ring: Ring, change_sets: Sequence[ChangeSet]) -> None:
+        ring.append(change_sets)
+        self.statistics.count(change_sets, self._store.clock())
 
     def _replace(
         self, ring: Ring, head: OrganizationHead, why: Callable[[], SmoothCoreError] | None
