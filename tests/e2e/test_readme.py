@@ -1,4 +1,4 @@
-"""Each command of the README runs as it stands there, when pasted."""
+"""Each command of the README, and of the page for operators, runs as it stands there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tests.support.smooth import SmoothServer, start_server
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
-SHELL_BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+SHELL_BLOCKS = re.findall(r"^```sh\n(.*?)^```", README + OPERATIONS, re.MULTILINE | re.DOTALL)
 PYTHON_BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 NOT_HERE = (
     # The suite that runs this test, the checks beside it, and what a test of its own runs.
