@@ -39,7 +39,7 @@ def log(sizes: list[list[int]]) -> list[ChangeSet]:
 
 
 def parsed(made: Made) -> tuple[change_service_pb2.WatchChangesResponse, Position]:
-    return change_service_pb2.WatchChangesResponse.FromString(made[0]), made[1]
+    return change_service_pb2.WatchChangesResponse.FromString(made.raw), made.behind
 
 
 @given(st.lists(st.integers(0, 900), max_size=30), st.integers(0, 2_000))
@@ -65,6 +65,7 @@ def test_messages_hold_every_change_once_in_order_and_only_whole_change_sets_mov
     open_revision, last = 0, ZERO
     for made in messages.of(ORGANIZATION, TOOLS, ZERO, found).messages:
         message, behind = parsed(made)
+        assert made.more == message.changes.change_sets[-1].more
         bookmark = TOKENS.read(ORGANIZATION, message.resume_token, TOOLS.hash)
         assert bookmark == Bookmark(behind)
         for part in message.changes.change_sets:
@@ -108,11 +109,11 @@ def test_watchers_of_one_view_at_one_place_get_the_same_bytes_built_once(
     monkeypatch.setattr(change_set_message, "to_message", counting)
     messages = WatchMessages(TOKENS, 1_000_000)
     found = log([[10], [20, 30]])
-    ((raw, _),) = messages.of(ORGANIZATION, TOOLS, ZERO, found).messages
+    (first,) = messages.of(ORGANIZATION, TOOLS, ZERO, found).messages
     equal_view = View(frozenset({ResourceType.TOOL}), None)
     for _ in range(100):
-        ((again, _),) = messages.of(ORGANIZATION, equal_view, ZERO, list(found)).messages
-        assert again is raw
+        (again,) = messages.of(ORGANIZATION, equal_view, ZERO, list(found)).messages
+        assert again.raw is first.raw
     assert built == [1, 2]
 
 
@@ -143,11 +144,11 @@ def test_what_differs_is_never_shared() -> None:
 def test_a_revision_that_is_given_out_again_after_a_fail_over_shows_what_it_is_now() -> None:
     messages = WatchMessages(TOKENS, 1_000_000)
     (lost,) = log([[10]])
-    ((old, _),) = messages.of(ORGANIZATION, TOOLS, ZERO, [lost]).messages
+    (old,) = messages.of(ORGANIZATION, TOOLS, ZERO, [lost]).messages
     header = dataclasses.replace(lost.header, chain_hash=b"another history, 32 bytes long.."[:32])
     again = ChangeSet(header, (tool_change(0, "tools/other", 20),))
     made = list(messages.of(ORGANIZATION, TOOLS, ZERO, [again]).messages)
-    assert made[0][0] != old
+    assert made[0].raw != old.raw
     assert parsed(made[0])[0].changes.change_sets[0].changes[0].name == "tools/other"
 
 
@@ -170,7 +171,7 @@ def test_what_is_shared_is_bounded_in_number_and_bytes(monkeypatch: pytest.Monke
     for revision in range(20, 40):
         start = Position.at(revision - 1, chain(revision - 1))
         messages.of(ORGANIZATION, TOOLS, start, [change_set(revision, tool_change(size=1_000))])
-    held = sum(len(raw) for batch in messages._shared.values() for raw, _ in batch.messages)
+    held = sum(len(made.raw) for batch in messages._shared.values() for made in batch.messages)
     assert held == messages._shared_bytes <= 3_000
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from smoothcore.v1.change_service_pb2 import WatchChangesResponse
 from smoothcore.v1.change_set_pb2 import RESOURCE_TYPE_TOOL, RESOURCE_TYPE_TOOL_TABLE_ENTRY
+from smoothcore_server.api.watch import Watch
 from tests.feed.conftest import Follow
-from tests.feed.following import listed
+from tests.feed.following import Follower, head_token, listed, reason
 from tests.feed.writing import create_machine, create_tool, push_rows
-from tests.support.smooth import Caller
+from tests.support.smooth import Caller, SmoothServer
 
 pytestmark = pytest.mark.usefixtures("small_messages")
 
@@ -70,6 +72,29 @@ async def test_a_watch_that_is_cut_between_parts_gets_the_change_set_whole_again
     await resumed.until(after)
     assert resumed.revisions == [large, after]
     assert resumed.change_sets == await listed(caller, after=before)
+
+
+async def test_a_server_that_goes_away_between_parts_sends_the_rest_of_the_change_set(
+    server_on_each: SmoothServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the change set before it is not in view, so that the position has moved."""
+    caller, feed = server_on_each.caller(), server_on_each.application.feed
+    await create_machine(caller, "m0")
+    token = await head_token(caller)
+    await create_tool(caller, "t0")
+    large = await push_rows(caller, "m0", 100)
+    await create_tool(caller, "t1")
+    send = Watch._send
+
+    async def send_and_end(watch: Watch, raw: bytes) -> None:
+        await send(watch, raw)
+        sent = WatchChangesResponse.FromString(raw).changes.change_sets
+        feed.is_ending = feed.is_ending or any(part.more for part in sent)
+
+    monkeypatch.setattr(Watch, "_send", send_and_end)
+    follower = Follower(caller, types=[RESOURCE_TYPE_TOOL_TABLE_ENTRY], token=token)
+    assert reason(await follower.failure()) == ("UNAVAILABLE", "DRAINING")
+    assert follower.revisions == [large]
 
 
 async def test_small_change_sets_around_a_large_one_keep_their_order(

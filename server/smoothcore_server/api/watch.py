@@ -155,14 +155,13 @@ class Watch:
             await self._look_at_rights()
         self._rights_due = self._now() + PATIENCE_S
         within_change_set = False
-        for raw, behind in batch.messages:
+        for made in batch.messages:
             if self._feed.is_ending and not within_change_set:
                 return position
             if self._now() >= self._rights_due:
                 await self._look_at_rights()
-            await self._send(raw)
-            within_change_set = behind == position
-            position = behind
+            await self._send(made.raw)
+            position, within_change_set = made.behind, made.more
         return batch.end
 
     async def _send(self, raw: bytes) -> None:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from smoothcore.v1 import change_service_pb2, change_set_pb2
 from smoothcore_server.api.messages import change_set as message
@@ -15,12 +15,20 @@ from smoothcore_server.domain.change import Change, ChangeSet
 from smoothcore_server.feed.ring import size_of
 from smoothcore_server.feed.tokens import Position, ResumeTokens
 
-Made: TypeAlias = tuple[bytes, Position]
-"""A serialized message, and the position behind it."""
 _Key: TypeAlias = tuple[str, View, int, bytes, int, bytes]
 """Organization, view, and revision and chain of both ends: these say all about a message."""
 MAX_SHARED = 1_024
 MAX_SHARED_BYTES = 16 * 2**20
+
+
+class Made(NamedTuple):
+    """A serialized message."""
+
+    raw: bytes
+    behind: Position
+    """The position behind it."""
+    more: bool
+    """Whether its last change set goes on in the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +143,17 @@ class _Packing:
         for index, part in enumerate(parts):
             more = index + 1 < len(parts)
             position = before if more else position_behind(change_set)
-            yield self._message([message.to_message(change_set.header, part, more=more)], position)
+            packed = [message.to_message(change_set.header, part, more=more)]
+            yield self._message(packed, position, more=more)
 
-    def _message(self, packed: list[change_set_pb2.ChangeSet], position: Position) -> Made:
+    def _message(
+        self, packed: list[change_set_pb2.ChangeSet], position: Position, *, more: bool = False
+    ) -> Made:
         made = change_service_pb2.WatchChangesResponse(
             changes=change_service_pb2.ChangeSets(change_sets=packed),
             resume_token=self._tokens.make(self._organization, position, self._filter),
         )
-        return made.SerializeToString(), position
+        return Made(made.SerializeToString(), position, more)
 
 
 def split(changes: Sequence[Change], limit: int) -> Iterator[list[Change]]:
@@ -175,4 +186,4 @@ def _of_identity(found: Sequence[ChangeSet]) -> frozenset[str]:
 
 
 def _bytes_of(batch: Batch) -> int:
-    return sum(len(raw) for raw, _ in batch.messages)
+    return sum(len(made.raw) for made in batch.messages)
