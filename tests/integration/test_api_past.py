@@ -222,6 +222,24 @@ async def test_the_future_cannot_be_read(mill: Caller) -> None:
             assert list(seen.fields) == [field]
 
 
+async def test_what_is_committed_can_be_read_as_of_its_time_when_the_clock_was_set_back(
+    mill: Caller, server_on_each: SmoothServer
+) -> None:
+    await push_length(mill, "50.5")
+    store = server_on_each.application.store
+    now = store.clock
+    store.clock = lambda: now() - timedelta(hours=1)
+    known = await push_length(mill, "50.7")
+    assert known > store.clock()
+    assert (await entry_at(mill, known)).registers.length_geometry.text == "50.7"
+    assert (await entry_at(mill, known - TICK)).registers.length_geometry.text == "50.5"
+    assert (await resource_at(mill, T7, time=stamp(known))).time == stamp(known)
+    later = mill.changes.GetResourceAt(
+        change_service_pb2.GetResourceAtRequest(name=T7, time=stamp(known + TICK))
+    )
+    await refused(later, Code.INVALID_ARGUMENT, "INVALID_FIELD", "time")
+
+
 async def test_the_past_reaches_back_to_the_compaction_and_says_how_far(
     server_on_each: SmoothServer, mill: Caller
 ) -> None:

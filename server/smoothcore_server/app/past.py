@@ -26,7 +26,8 @@ def revision_at(reader: Reader, field: str, time: datetime) -> int:
 
     Raises InvalidArgumentError for the future, OutOfRangeError for what was compacted away.
     """
-    if time > reader.now:
+    # What is committed is no future, also where the clock was set back, or another's is ahead.
+    if time > max(reader.now, reader.head.commit_time):
         raise invalid_field(
             field, f"lies in the future: the server's clock says {reader.now.isoformat()}"
         )
