@@ -232,7 +232,8 @@ def test_spans_are_taken_with_their_unit_only() -> None:
     assert parse_duration("12h") == timedelta(hours=12)
     assert parse_duration("10 min") == timedelta(minutes=10)
     assert parse_duration("1.5d") == timedelta(hours=36)
-    for wrong in ("12", "h", "-3h", "3 weeks"):
+    assert parse_duration("36500d") == timedelta(days=36_500)
+    for wrong in ("12", "h", "-3h", "3 weeks", "36501d", "99999999d", f"{'9' * 400}s"):
         with pytest.raises(typer.BadParameter):
             parse_duration(wrong)
 
@@ -295,7 +296,12 @@ def test_since_is_a_revision_a_span_or_a_moment() -> None:
         assert (today.hour, today.minute) == (9, 3)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "25:00", "2026-13-01", "-3"])
+def test_since_a_time_that_no_calendar_has_is_refused() -> None:
+    with pytest.raises(typer.BadParameter, match="36500d at most"):
+        parse_since("99999999d")
+
+
+@pytest.mark.parametrize("text", ["", "soon", "25:00", "2026-13-01", "-3", "9" * 19, "9" * 5_000])
 def test_since_is_nothing_else(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="14:03"):
         parse_since(text)

@@ -16,6 +16,9 @@ _LENGTH = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*(mm|in|\")\s*")
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|min|m|h|d)\s*")
 _TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_MAX_DAYS = 36_500
+_MAX_DIGITS = 18
+"""Of a revision, which is an int64."""
 
 
 def parse_length(text: str) -> Length:
@@ -33,13 +36,16 @@ def parse_duration(text: str) -> timedelta:
     if found is None:
         raise typer.BadParameter(f"{text!r} is no span of time, such as 12h, 10min, 90s or 30d")
     number, unit = found.groups()
-    return timedelta(seconds=float(number) * _SECONDS[unit])
+    seconds = float(number) * _SECONDS[unit]
+    if seconds > _MAX_DAYS * _SECONDS["d"]:
+        raise typer.BadParameter(f"{text!r} is too long: {_MAX_DAYS}d at most")
+    return timedelta(seconds=seconds)
 
 
 def parse_since(text: str) -> int | datetime:
     """``120`` is a revision; ``2h`` is so long ago; ``14:03`` is today, and ``2026-11-26T14:03`` a
     moment, both by this computer's clock unless they name another (``...Z``, ``...+01:00``)."""
-    if text.isdecimal():
+    if text.isdecimal() and len(text) <= _MAX_DIGITS:
         return int(text)
     if _DURATION.fullmatch(text.lower()):
         return datetime.now(UTC) - parse_duration(text)
