@@ -259,6 +259,23 @@ async def test_as_many_changes_are_listed_as_asked_for_and_their_actors_are_read
     assert len(fake.identity.requests) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
+async def test_a_watch_that_is_interrupted_while_it_asks_whose_change_it_is_goes_on_before_it(
+    fake: FakeServer, smooth: Smooth
+) -> None:
+    fake.changes.log = [
+        ChangeSet(revision=1, client="ann", changes=[Change(name="tools/t7", kind=1)]),
+        ChangeSet(revision=2, actor="apiKeys/1", changes=[Change(name="tools/t8", kind=1)]),
+    ]
+    fake.changes.per_message = 2
+    fake.identity.delay = 60
+    done = await smooth("watch", "--from-token", "0", interrupt_after_line=True)
+    assert done.code == 130
+    assert "tools/t7" in done.out
+    assert "tools/t8" not in done.out
+    assert "go on with: --from-token 0" in done.err
+
+
 async def test_login_stores_what_works_for_its_owner_only(
     fake: FakeServer, smooth: Smooth, tmp_path: Path
 ) -> None:

@@ -133,11 +133,13 @@ async def follow(
                 if event.change_set is not None and event.revision > printed:
                     received = event.received_time if latency else None
                     await _print(session, actors, event.change_set, received=received)
+                # Not before: what was interrupted while it was printed comes again.
+                token = event.resume_token
     finally:
-        if watch.resume_token and print_token:
-            print(watch.resume_token, flush=True)
-        elif watch.resume_token:
-            note(f"go on with: --from-token {watch.resume_token}")
+        if token and print_token:
+            print(token, flush=True)
+        elif token:
+            note(f"go on with: --from-token {token}")
 
 
 async def _print_since(
