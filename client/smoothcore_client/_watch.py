@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import logging
 from collections import deque
@@ -76,7 +77,8 @@ class Watch(AsyncIterator[WatchEvent]):
 
     When the server goes away or the network fails, it connects again and goes on behind the last
     event it has given out; nothing is lost and nothing comes twice. Change sets that the server
-    splits are joined. A caller that cancels a waiting ``anext`` may go on with the next one.
+    splits are joined. A caller that cancels a waiting ``anext`` may go on with the next one, and
+    several that wait take turns.
 
     Across restarts of the caller: who stores ``event.resume_token`` once the event is handled, and
     starts with it, is given each change *at least once*: what was handled and not yet stored
@@ -109,7 +111,8 @@ class Watch(AsyncIterator[WatchEvent]):
         self._attempt = 0
         self._has_spoken = False
         """Whether a message has come since the stream was opened."""
-        self._closed = False
+        self._closed = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._waiting: deque[WatchEvent] = deque()
         self._joiner = Joiner()
         self._beginning = snapshot_first and not resume_token
@@ -130,13 +133,14 @@ class Watch(AsyncIterator[WatchEvent]):
         return self
 
     async def __anext__(self) -> WatchEvent:
-        while not self._waiting:
-            if self._closed:
+        async with self._turn:
+            while not self._waiting and not self._closed.is_set():
+                await self._take_in()
+            if self._closed.is_set():
                 raise StopAsyncIteration
-            await self._take_in()
-        event = self._waiting.popleft()
-        self._resume_token = event.resume_token
-        return event
+            event = self._waiting.popleft()
+            self._resume_token = event.resume_token
+            return event
 
     async def __aenter__(self) -> Watch:
         return self
@@ -150,8 +154,8 @@ class Watch(AsyncIterator[WatchEvent]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Ends the watch."""
-        self._closed = True
+        """Ends the watch, and whoever waits for its next event."""
+        self._closed.set()
         self._drop()
 
     async def _take_in(self) -> None:
@@ -162,7 +166,7 @@ class Watch(AsyncIterator[WatchEvent]):
                 self._stream = self._connect(
                     "" if self._beginning else self._position, self._beginning
                 )
-            message = await self._stream.read()
+            message = await self._read(self._stream)
         except SmoothCoreError as error:
             self._drop()
             await self._recover(error)
@@ -170,6 +174,8 @@ class Watch(AsyncIterator[WatchEvent]):
         except BaseException:
             self._drop()
             raise
+        if self._closed.is_set():
+            return
         if message is grpc.aio.EOF:
             self._drop()
             await self._pause(Unavailable("the server ended the stream"))
@@ -177,6 +183,18 @@ class Watch(AsyncIterator[WatchEvent]):
         self._attempt = 0
         self._has_spoken = True
         self._accept(message)
+
+    async def _read(self, stream: Any) -> Any:
+        """The next message; once the watch is closed, the end of the stream."""
+        try:
+            message = await stream.read()
+        except (SmoothCoreError, asyncio.CancelledError):
+            if not self._closed.is_set() or _is_cancelled():
+                raise
+            return grpc.aio.EOF
+        if self._closed.is_set():
+            stream.cancel()  # One that was still to begin when the watch was closed.
+        return message
 
     async def _recover(self, error: SmoothCoreError) -> None:
         """Raises the error unless there is a way to go on; waits until it may be gone."""
@@ -205,7 +223,9 @@ class Watch(AsyncIterator[WatchEvent]):
         _log.info("watch: %s; connecting again in %.1f s", error, delay)
         if self._on_disconnect is not None:
             self._on_disconnect(error, delay)
-        await asyncio.sleep(delay)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._closed.wait()
 
     def _drop(self) -> None:
         """Forgets the stream; parts of an incomplete change set come again with the next one."""
@@ -263,6 +283,12 @@ class Watch(AsyncIterator[WatchEvent]):
     def _queue(self, kind: WatchEventKind, revision: int, token: str, **content: Any) -> None:
         event = WatchEvent(kind, revision, token, datetime.now(UTC), **content)
         self._waiting.append(event)
+
+
+def _is_cancelled() -> bool:
+    """Whether the caller is cancelled, and not just the stream."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _is_transient(error: SmoothCoreError) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections import deque
 
 import grpc
@@ -85,6 +86,22 @@ async def test_a_watch_reconnects_here_too(fake: FakeServer) -> None:
         return found
 
     assert await asyncio.to_thread(story) == [1, 2, 3, 4, 5]
+
+
+async def test_a_watch_that_another_thread_closes_ends(fake: FakeServer) -> None:
+    fake.changes.log = [ChangeSet(revision=1)]
+
+    def story() -> list[int]:
+        with Client(fake.address) as client:
+            watch = client.watch()
+            found = [next(watch).revision, next(watch).revision]
+            closing = threading.Timer(0.05, watch.close)
+            closing.start()
+            found += [event.revision for event in watch]
+            closing.join()
+            return found
+
+    assert await asyncio.to_thread(story) == [0, 1]
 
 
 async def test_a_stream_of_a_stub_is_a_plain_iterator(fake: FakeServer) -> None:

@@ -142,6 +142,47 @@ async def test_a_cancelled_wait_can_be_taken_up_again(fake: FakeServer) -> None:
     assert [event.revision for event in seen] == [1, 2]
 
 
+async def test_a_watch_that_is_closed_ends_whoever_waits_for_it(fake: FakeServer) -> None:
+    fake.changes.log = change_sets(3)
+    fake.changes.per_message = 3
+    async with AsyncClient(fake.address, reconnect=QUICK) as client, asyncio.timeout(20):
+        watch = client.watch()
+        async for event in watch:
+            if event.revision == 1:
+                await watch.aclose()
+        assert watch.resume_token == "0", "the token of the last event that was given out"
+        watch = client.watch(resume_token="3")
+        await anext(watch)
+        waiting = [asyncio.ensure_future(anext(watch, None)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        await watch.aclose()
+        assert await asyncio.gather(*waiting) == [None, None]
+
+
+async def test_a_watch_that_waits_to_connect_again_can_be_closed(fake: FakeServer) -> None:
+    lost = asyncio.Event()
+    fake.changes.cuts = deque([0])
+    slow = Backoff(initial=60, maximum=60)
+    async with AsyncClient(fake.address, reconnect=slow) as client, asyncio.timeout(20):
+        watch = client.watch(on_disconnect=lambda _error, _delay: lost.set())
+        waiting = asyncio.ensure_future(anext(watch, None))
+        await lost.wait()
+        await watch.aclose()
+        assert await waiting is None
+
+
+async def test_several_that_wait_for_one_watch_take_turns(fake: FakeServer) -> None:
+    fake.changes.log = change_sets(4)
+    fake.changes.per_message = 2
+    async with AsyncClient(fake.address) as client, client.watch() as watch, asyncio.timeout(20):
+        waiting = [asyncio.ensure_future(anext(watch)) for _ in range(5)]
+        assert [(await each).revision for each in waiting] == [0, 1, 2, 3, 4]
+        first, second = [asyncio.ensure_future(anext(watch)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        first.cancel()
+        assert (await second).revision == 4, "a progress, of the stream that follows"
+
+
 async def test_waiting_honours_what_the_server_asks_for() -> None:
     backoff = Backoff(initial=0.5, maximum=4.0)
     assert all(0.25 <= backoff.delay(0) <= 0.5 for _ in range(50))
