@@ -106,6 +106,8 @@ class Watch(AsyncIterator[WatchEvent]):
         self._backoff = backoff
         self._on_disconnect = on_disconnect
         self._stream: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """That of the stream."""
         self._opened_with: str | None = None
         """The credential of the stream."""
         self._attempt = 0
@@ -158,10 +160,18 @@ class Watch(AsyncIterator[WatchEvent]):
         self._closed.set()
         self._drop()
 
+    def __del__(self) -> None:
+        """Ends the stream of a watch that nobody can close any more, as behind a ``break``: gRPC
+        would keep it. In any thread, so that only the loop may touch it."""
+        if self._stream is not None and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # A loop that is closed has ended it.
+                self._loop.call_soon_threadsafe(self._stream.cancel)
+
     async def _take_in(self) -> None:
         """Waits for the next message; on a lost stream, for the moment to connect again."""
         try:
             if self._stream is None:
+                self._loop = asyncio.get_running_loop()
                 self._opened_with, self._has_spoken = self._credential(), False
                 self._stream = self._connect(
                     "" if self._beginning else self._position, self._beginning

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -19,6 +19,7 @@ from smoothcore.v1.change_set_pb2 import (
 from smoothcore_client import (
     AsyncClient,
     Backoff,
+    Client,
     InvalidArgument,
     PermissionDenied,
     SmoothCoreError,
@@ -157,6 +158,35 @@ async def test_a_watch_that_is_closed_ends_whoever_waits_for_it(fake: FakeServer
         await asyncio.sleep(0.05)
         await watch.aclose()
         assert await asyncio.gather(*waiting) == [None, None]
+
+
+async def leave_a_watch(address: str, ended: asyncio.Event) -> None:
+    async with AsyncClient(address) as client:
+        async for _ in client.watch():
+            break
+        await ended.wait()
+
+
+async def leave_a_watch_of_the_twin(address: str, ended: asyncio.Event) -> None:
+    with await asyncio.to_thread(Client, address) as client:
+        await asyncio.to_thread(lambda: next(client.watch()))
+        await ended.wait()
+
+
+@pytest.mark.parametrize("leave", [leave_a_watch, leave_a_watch_of_the_twin])
+async def test_who_leaves_a_watch_without_closing_it_leaves_no_stream_open(
+    fake: FakeServer, leave: Callable[[str, asyncio.Event], Awaitable[None]]
+) -> None:
+    ended = asyncio.Event()
+    receive = fake.changes.receive
+
+    async def receive_and_follow(request: Any, context: Any) -> None:
+        context.add_done_callback(lambda _context: ended.set())
+        await receive(request, context)
+
+    fake.changes.receive = receive_and_follow  # type: ignore[method-assign]
+    async with asyncio.timeout(20):
+        await leave(fake.address, ended)
 
 
 async def test_a_watch_that_waits_to_connect_again_can_be_closed(fake: FakeServer) -> None:
