@@ -546,6 +546,17 @@ async def test_a_push_must_state_its_mode_its_table_and_its_format(mill: Caller)
     assert await entries(mill) == []
 
 
+@pytest.mark.parametrize(("address", "plain"), [("007", "7"), ("00", "0")])
+async def test_an_address_with_zeros_before_it_is_refused_with_the_one_to_write(
+    mill: Caller, address: str, plain: str
+) -> None:
+    request = push_rows(row(address, "6"))
+    seen = await refused(
+        mill.machines.PushToolTable(request), Code.INVALID_ARGUMENT, "INVALID_FIELD"
+    )
+    assert f"write '{plain}', without zeros" in seen.fields["rows.rows[0].address"]
+
+
 async def test_more_than_ten_thousand_rows_are_refused(mill: Caller) -> None:
     many = push_rows(*(row(str(index)) for index in range(1, 10_002)))
     await refused(

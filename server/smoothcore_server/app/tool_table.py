@@ -271,7 +271,8 @@ def _check_address(row: TableRow, path: str) -> None:
     if not (row.address.isascii() and row.address.isdecimal()):
         return
     if row.address != "0" and row.address.startswith("0"):
-        raise invalid_field(f"{path}.address", f"write {row.address.lstrip('0')!r}, without zeros")
+        plain = row.address.lstrip("0") or "0"
+        raise invalid_field(f"{path}.address", f"write {plain!r}, without zeros")
     if row.tool_number is not None and str(row.tool_number) != row.address:
         raise invalid_field(
             f"{path}.tool_number",
