@@ -276,6 +276,20 @@ async def test_a_watch_that_is_interrupted_while_it_asks_whose_change_it_is_goes
     assert "go on with: --from-token 0" in done.err
 
 
+async def test_a_token_that_is_refused_is_not_told_to_go_on_with(
+    fake: FakeServer, smooth: Smooth
+) -> None:
+    fake.changes.statuses.append(
+        rich_status(
+            grpc.StatusCode.FAILED_PRECONDITION, "another history", error_info("TOKEN_FOREIGN")
+        )
+    )
+    done = await smooth("watch", "--from-token", "7")
+    assert done.code == 2
+    assert "another history" in done.err
+    assert "go on with" not in done.err
+
+
 async def test_login_stores_what_works_for_its_owner_only(
     fake: FakeServer, smooth: Smooth, tmp_path: Path
 ) -> None:

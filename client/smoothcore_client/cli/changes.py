@@ -11,7 +11,12 @@ import typer
 
 from smoothcore.v1.change_service_pb2 import SnapshotItem
 from smoothcore.v1.change_set_pb2 import ChangeSet, ResourceType
-from smoothcore_client._errors import SmoothCoreError
+from smoothcore_client._errors import (
+    InvalidArgument,
+    SmoothCoreError,
+    TokenForeign,
+    TokenTooOld,
+)
 from smoothcore_client._watch import WatchEventKind
 from smoothcore_client.cli.actors import Actors
 from smoothcore_client.cli.change_lines import change_lines
@@ -119,7 +124,7 @@ async def follow(
         relist=start.snapshot,
         on_disconnect=_tell_disconnect,
     )
-    listening = False
+    listening = refused = False
     try:
         async with watch:
             async for event in watch:
@@ -135,10 +140,13 @@ async def follow(
                     await _print(session, actors, event.change_set, received=received)
                 # Not before: what was interrupted while it was printed comes again.
                 token = event.resume_token
+    except (InvalidArgument, TokenForeign, TokenTooOld):
+        refused = True
+        raise
     finally:
         if token and print_token:
             print(token, flush=True)
-        elif token:
+        elif token and not refused:
             note(f"go on with: --from-token {token}")
 
 
