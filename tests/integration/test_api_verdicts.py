@@ -278,7 +278,7 @@ async def test_a_table_is_in_doubt_after_a_held_push_until_a_whole_one_comes(mil
     report = (await readiness(mill)).readiness.report
     assert not report.ready
     assert findings_of(report) == ["TABLE_IN_DOUBT"]
-    assert report.findings[0].next_step.startswith("Review the push, or push the table again")
+    assert report.findings[0].next_step.startswith("Push the table again: smooth table push")
     await push(mill, TABLE)
     assert (await readiness(mill)).readiness.report.ready
 

@@ -192,7 +192,9 @@ def test_a_table_in_doubt_after_a_held_push() -> None:
     report = torn.verify(program)
     assert report_codes(report) == [ReportCode.TABLE_IN_DOUBT]
     assert "had 12 rows with content, and the push has 1" in report.findings[0].message
-    assert report.findings[0].next_step == (f"Review the push, or push the table again: {PUSH}")
+    assert report.findings[0].next_step == (
+        f"Push the table again: {PUSH}; with --accept-large-change where the change is right"
+    )
     assert only(report).code is VerdictCode.OK
     assert torn.push(rows).verify(program).ready
 

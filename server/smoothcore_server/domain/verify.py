@@ -152,7 +152,11 @@ def _table_findings(
     if machine.table_state is TableState.IN_DOUBT:
         why = machine.table_state_reason or "a push of it was held"
         message = f"The tool table of {machine.name} is in doubt: {why}"
-        yield ReportFinding(ReportCode.TABLE_IN_DOUBT, message, f"Review the push, or {push}")
+        yield ReportFinding(
+            ReportCode.TABLE_IN_DOUBT,
+            message,
+            f"{step}; with --accept-large-change where the change is right",
+        )
     elif machine.table_state is TableState.NEVER_READ:
         message = f"The tool table of {machine.name} was never read"
         yield ReportFinding(ReportCode.TABLE_IN_DOUBT, message, step)
