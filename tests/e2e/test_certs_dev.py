@@ -65,7 +65,12 @@ def _walk(printed: str, server: ServerProcess, folder: Path) -> None:
         "SMOOTH_CONFIG": str(folder / "none.json"),
     }
     (_, *whoami), *creates = commands(printed, "smooth --ca")
-    assert "admin" in smooth(whoami, admin)
+    authority = whoami[whoami.index("--ca") + 1]
+    (shown,) = commands(server.greeting, "smooth ")
+    assert "admin" in smooth(
+        [authority if it == "AUTHORITY.crt" else it for it in shown[1:]], admin
+    )
+    _without_the_authority(authority.replace("ca.crt", "server.key"), admin)
     smooth([*whoami[:-1], "machines", "create", "mill-1", "--unit", "mm"], admin)
     create = next(words for words in creates if "edge-7" in words)
     smooth([*create[1:], "-m", "mill-1"], admin)
@@ -84,6 +89,14 @@ def _walk(printed: str, server: ServerProcess, folder: Path) -> None:
     refused = run("smoothcore_client.cli", *other, "whoami", environment=nobody)
     assert refused.returncode == 2
     assert "--certificate-name DNS:edge-8" in refused.stderr
+
+
+def _without_the_authority(other_file: str, admin: Mapping[str, str]) -> None:
+    """Who does not say whom to trust is told what is missing."""
+    plain = run("smoothcore_client.cli", "whoami", environment=admin)
+    assert (plain.returncode, "if it speaks TLS, add --tls" in plain.stderr) == (2, True)
+    wrong = run("smoothcore_client.cli", "--ca", other_file, "whoami", environment=admin)
+    assert (wrong.returncode, "holds no certificate" in wrong.stderr) == (2, True)
 
 
 def _at(words: list[str], address: str) -> list[str]:

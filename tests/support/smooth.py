@@ -174,11 +174,14 @@ class ServerProcess:
         self.address = ""
         self.gateway_address = ""
         self.admin_key = ""
+        self.greeting = ""
+        """What it said until it was ready."""
         self._read_greeting()
 
     def _read_greeting(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
+            self.greeting += line
             if line.startswith("Smooth Core serves on "):
                 self.address = line.removeprefix("Smooth Core serves on ").split(",")[0].strip()
             if line.startswith("with client certificates on "):

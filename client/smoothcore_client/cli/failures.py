@@ -32,6 +32,14 @@ _HINT_BY_CODE = {
     grpc.StatusCode.UNIMPLEMENTED: "the server is older than this command: update it",
 }
 
+_HINT_BY_WORDS_OF_GRPC = {
+    "SSL": "does that server speak TLS? If not, leave --tls and --ca out; else name the authority "
+    "of its certificate with --ca FILE",
+    "security handshaker": "--ca names a file that holds no certificate (PEM)",
+    "Socket closed": "the server hung up: if it speaks TLS, add --tls, or --ca FILE for your own "
+    "authority; if it asks for certificates, --cert FILE --cert-key FILE",
+}
+
 
 def explain(error: Exception) -> list[str] | None:
     """The lines for an error that can happen to anybody; None for a fault of this program."""
@@ -65,11 +73,10 @@ def _explain_call(error: SmoothCoreError) -> list[str]:
 
 
 def _hint(error: SmoothCoreError) -> str:
-    if error.code is grpc.StatusCode.UNAVAILABLE and "SSL" in error.message:
-        return (
-            "does that server speak TLS? If not, leave --tls and --ca out; else name the authority "
-            "of its certificate with --ca FILE"
-        )
+    if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
+        for words, hint in _HINT_BY_WORDS_OF_GRPC.items():
+            if words in error.message:
+                return hint
     if error.reason in _HINT_BY_REASON:
         return _HINT_BY_REASON[error.reason]
     if not error.reason:

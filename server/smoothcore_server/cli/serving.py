@@ -121,7 +121,10 @@ def _tell_ready(addresses: Sequence[str], gateways: Sequence[str], metrics: Sequ
 
 def _tell_first_start(settings: Settings, address: str, first: FirstStart) -> None:
     """The key of a first start is shown here and never again."""
-    plain = "" if settings.tls_certificate else "-plaintext "
+    has_tls = settings.tls_certificate is not None
+    trust, plain = (
+        (" --ca AUTHORITY.crt", "-cacert AUTHORITY.crt") if has_tls else ("", "-plaintext")
+    )
     lines = [
         "",
         f"First start: made the organization {first.organization!r} and this admin key.",
@@ -131,8 +134,8 @@ def _tell_first_start(settings: Settings, address: str, first: FirstStart) -> No
         "",
         "Try it:",
         "",
-        f"  smooth --server {address} whoami",
-        f'  grpcurl {plain}-H "authorization: Bearer $SMOOTH_API_KEY" '
+        f"  smooth --server {address}{trust} whoami",
+        f'  grpcurl {plain} -H "authorization: Bearer $SMOOTH_API_KEY" '
         f"{address} smoothcore.v1.AuthService/WhoAmI",
         "",
     ]
