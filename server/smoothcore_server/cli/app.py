@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from smoothcore_server.api.auth_service import VERSION
 from smoothcore_server.bootstrap import Database, DatabaseError
 from smoothcore_server.cli import (
     audit,
@@ -35,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     # Paragraphs are filled; else their lines end where those of the docstring do.
     rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 serving.add_to(app)
 app.add_typer(keys.app, name="keys")
@@ -43,6 +46,24 @@ instance.add_to(app)
 app.add_typer(organizations.app, name="organizations")
 app.add_typer(audit.app, name="audit")
 certificates.add_to(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"smoothd {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def global_options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Smooth Core, the tool-data hub of a machine shop: the server."""
 
 
 @app.command()
