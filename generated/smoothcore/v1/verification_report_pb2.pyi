@@ -36,7 +36,7 @@ class _ReportCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReportCode
     REPORT_CODE_UNIT_UNKNOWN: _ReportCode.ValueType  # 3
     """The program states sizes, and none or both of G20 and G21."""
     REPORT_CODE_OTHER_PROGRAM: _ReportCode.ValueType  # 4
-    """The loaded program is not the verified one."""
+    """The loaded program is not the verified one. Reserved: nothing says so yet."""
     REPORT_CODE_TABLE_IN_DOUBT: _ReportCode.ValueType  # 5
     """A push of the table was held: the control may have another table."""
     REPORT_CODE_TABLE_STALE: _ReportCode.ValueType  # 6
@@ -54,7 +54,7 @@ REPORT_CODE_INCOMPLETE_PROGRAM: ReportCode.ValueType  # 2
 REPORT_CODE_UNIT_UNKNOWN: ReportCode.ValueType  # 3
 """The program states sizes, and none or both of G20 and G21."""
 REPORT_CODE_OTHER_PROGRAM: ReportCode.ValueType  # 4
-"""The loaded program is not the verified one."""
+"""The loaded program is not the verified one. Reserved: nothing says so yet."""
 REPORT_CODE_TABLE_IN_DOUBT: ReportCode.ValueType  # 5
 """A push of the table was held: the control may have another table."""
 REPORT_CODE_TABLE_STALE: ReportCode.ValueType  # 6
@@ -92,11 +92,11 @@ class _VerdictCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VerdictCo
     VERDICT_CODE_OFFSET_MISMATCH: _VerdictCode.ValueType  # 11
     """The program calls another tool's length register (T2 with G43 H3)."""
     VERDICT_CODE_REACH_SHORT: _VerdictCode.ValueType  # 12
-    """The tool does not reach as far as the program needs."""
+    """The tool does not reach as far as the program needs. Reserved: nothing says so yet."""
     VERDICT_CODE_EXPIRED: _VerdictCode.ValueType  # 13
-    """The tool has no life left."""
+    """The tool has no life left. Reserved: nothing says so yet."""
     VERDICT_CODE_LIFE_SHORT: _VerdictCode.ValueType  # 14
-    """The tool has less life left than the program needs."""
+    """The tool has less life left than the program needs. Reserved: nothing says so yet."""
     VERDICT_CODE_UNVERIFIABLE: _VerdictCode.ValueType  # 15
     """Nothing could be compared; unverifiable_reason says why."""
     VERDICT_CODE_MANUAL_CONFIRM: _VerdictCode.ValueType  # 16
@@ -130,11 +130,11 @@ VERDICT_CODE_LENGTH_NOT_SET: VerdictCode.ValueType  # 10
 VERDICT_CODE_OFFSET_MISMATCH: VerdictCode.ValueType  # 11
 """The program calls another tool's length register (T2 with G43 H3)."""
 VERDICT_CODE_REACH_SHORT: VerdictCode.ValueType  # 12
-"""The tool does not reach as far as the program needs."""
+"""The tool does not reach as far as the program needs. Reserved: nothing says so yet."""
 VERDICT_CODE_EXPIRED: VerdictCode.ValueType  # 13
-"""The tool has no life left."""
+"""The tool has no life left. Reserved: nothing says so yet."""
 VERDICT_CODE_LIFE_SHORT: VerdictCode.ValueType  # 14
-"""The tool has less life left than the program needs."""
+"""The tool has less life left than the program needs. Reserved: nothing says so yet."""
 VERDICT_CODE_UNVERIFIABLE: VerdictCode.ValueType  # 15
 """Nothing could be compared; unverifiable_reason says why."""
 VERDICT_CODE_MANUAL_CONFIRM: VerdictCode.ValueType  # 16
