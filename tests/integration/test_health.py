@@ -7,6 +7,7 @@ import logging
 from typing import Any, NoReturn
 
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 import smoothcore_migrations
@@ -33,7 +34,9 @@ async def test_a_database_that_is_away_is_told_of_once_with_the_reason(
             await application._check_health()
         await eventually(lambda: not application.feed.is_following)
         await asyncio.sleep(0.2)  # Several rounds of the feed.
-        assert not application.server.health.is_serving
+        stub = health_pb2_grpc.HealthStub(server.caller().channel)
+        reply = await stub.Check(health_pb2.HealthCheckRequest())
+        assert reply.status == health_pb2.HealthCheckResponse.NOT_SERVING
         monkeypatch.undo()
         await eventually(lambda: application.feed.is_following)
         await application._check_health()

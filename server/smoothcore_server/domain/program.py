@@ -64,11 +64,6 @@ class ProgramTool:
     diameter_registers: tuple[RegisterUse, ...] = ()
     """Distinct D numbers called with G41/G42 (without a D: the tool's own number)."""
 
-    @property
-    def uses_length_offset(self) -> bool:
-        """Whether G43 is active at some time with this tool."""
-        return bool(self.length_registers)
-
 
 class IncompleteReason(enum.Enum):
     """Why a program does not tell all the tools it will call."""
