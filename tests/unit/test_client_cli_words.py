@@ -15,7 +15,7 @@ from smoothcore.v1.binding_pb2 import Binding
 from smoothcore.v1.change_set_pb2 import Change, ChangeSet
 from smoothcore.v1.length_pb2 import LENGTH_UNIT_INCH, LENGTH_UNIT_MILLIMETER, Length
 from smoothcore.v1.machine_pb2 import Controller, Machine, MachineKind, ToolChange
-from smoothcore.v1.machine_service_pb2 import PushToolTableResponse
+from smoothcore.v1.machine_service_pb2 import PushToolTableResponse, RowResult, TableProblem
 from smoothcore.v1.readiness_pb2 import Readiness
 from smoothcore.v1.tool_table_entry_pb2 import Registers, ToolTableEntry
 from smoothcore.v1.verification_report_pb2 import (
@@ -30,9 +30,9 @@ from smoothcore_client.cli import hoist, wording
 from smoothcore_client.cli.bindings import adoptable_line
 from smoothcore_client.cli.change_lines import change_lines, latency, what_changed
 from smoothcore_client.cli.diff import field_changes
-from smoothcore_client.cli.output import Cell, Styled
+from smoothcore_client.cli.output import Cell, Output, Styled
 from smoothcore_client.cli.report import evidence_rows, headline, verdict_rows
-from smoothcore_client.cli.table import entry_rows, push_code, push_counts
+from smoothcore_client.cli.table import entry_rows, print_push, push_code, push_counts
 from smoothcore_client.cli.values import parse_duration, parse_length, parse_since
 
 
@@ -186,6 +186,16 @@ def test_the_headline_says_ready_once() -> None:
 )
 def test_a_push_that_is_not_well_exits_with_1(reply: PushToolTableResponse, code: int) -> None:
     assert push_code(reply) == code
+
+
+def test_a_wrong_file_does_not_fill_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    problems = [TableProblem(line=number, message="no T") for number in range(1, 1001)]
+    rows = [RowResult(address=str(number), outcome=5) for number in range(1, 1001)]
+    reply = PushToolTableResponse(outcome=1, problems=problems, row_results=rows)
+    print_push(Output(json=False), reply, "snapshot")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < 70
+    assert [line for line in lines if "more" in line] == ["and 970 more; --json has them"] * 2
 
 
 def test_counts_leave_out_what_is_zero() -> None:

@@ -29,6 +29,8 @@ from smoothcore_client.cli.values import enum_option
 
 app = typer.Typer(no_args_is_help=True, help="Tool tables: what the controls have.")
 
+_MOST = 30
+"""So many lines of a file that is not well are shown: a wrong file has thousands."""
 _DOUBTFUL = {RowOutcome.ROW_OUTCOME_AMBIGUOUS, RowOutcome.ROW_OUTCOME_UNREADABLE}
 
 
@@ -149,16 +151,23 @@ def print_push(out: Output, reply: PushToolTableResponse, mode: str) -> None:
                     Styled(wording.loud(enum_word(RowOutcome, row.outcome)), "red"),
                     row.message,
                 )
-                for row in out_of_order
+                for row in out_of_order[:_MOST]
             ),
             "",
         )
+        _print_rest(out, len(out_of_order))
     if reply.problems:
         out.table(
             ("LINE", "PROBLEM", "TEXT"),
-            ((str(p.line), p.message, Styled(p.text, "dim")) for p in reply.problems),
+            ((str(p.line), p.message, Styled(p.text, "dim")) for p in reply.problems[:_MOST]),
             "",
         )
+        _print_rest(out, len(reply.problems))
+
+
+def _print_rest(out: Output, count: int) -> None:
+    if count > _MOST:
+        out.line(Styled(f"and {count - _MOST} more; --json has them", "dim"))
 
 
 def push_counts(reply: PushToolTableResponse) -> str:
