@@ -119,8 +119,14 @@ def _tell_ready(addresses: Sequence[str], gateways: Sequence[str], metrics: Sequ
     print(READY, flush=True)
 
 
+def _from_here(address: str) -> str:
+    """An address to call on this computer: nobody is called at 0.0.0.0."""
+    return address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
+
+
 def _tell_first_start(settings: Settings, address: str, first: FirstStart) -> None:
     """The key of a first start is shown here and never again."""
+    address = _from_here(address)
     has_tls = settings.tls_certificate is not None
     trust, plain = (
         (" --ca AUTHORITY.crt", "-cacert AUTHORITY.crt") if has_tls else ("", "-plaintext")
