@@ -35,6 +35,9 @@ _log = logging.getLogger("smoothcore_client")
 # Codes by which gRPC and proxies report a stream that was cut, when they come without a reason
 # of the server.
 _CUT = {grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL}
+# The same of a stream that had begun: its end without a status, or a proxy's limit of its time.
+# Before anything has come, who answers so may be no server of ours.
+_CUT_LATER = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
 class WatchEventKind(enum.Enum):
@@ -215,10 +218,18 @@ class Watch(AsyncIterator[WatchEvent]):
             self._beginning, self._cause = True, error
             if was_beginning:
                 await self._pause(error)
-        elif _is_transient(error) or self._has_new_credential(error):
+        elif self._is_transient(error) or self._has_new_credential(error):
             await self._pause(error)
         else:
             raise error
+
+    def _is_transient(self, error: SmoothCoreError) -> bool:
+        if isinstance(error, Unavailable):
+            return True
+        if isinstance(error, ResourceExhausted):
+            return error.retry_after is not None
+        cut = _CUT | _CUT_LATER if self._has_spoken else _CUT
+        return not error.reason and error.code in cut
 
     def _has_new_credential(self, error: SmoothCoreError) -> bool:
         """Whether a credential that worked no more may have a successor: that of a session is
@@ -299,11 +310,3 @@ def _is_cancelled() -> bool:
     """Whether the caller is cancelled, and not just the stream."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _is_transient(error: SmoothCoreError) -> bool:
-    if isinstance(error, Unavailable):
-        return True
-    if isinstance(error, ResourceExhausted):
-        return error.retry_after is not None
-    return not error.reason and error.code in _CUT

@@ -114,6 +114,32 @@ async def test_a_stream_that_simply_ends_is_opened_again(fake: FakeServer) -> No
     assert [event.revision for event in events] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("code", ["CANCELLED", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED"])
+async def test_a_stream_that_something_between_cuts_is_opened_again(
+    fake: FakeServer, code: str
+) -> None:
+    async def cut(context: Any) -> None:
+        await context.abort(grpc.StatusCode[code], "")
+
+    fake.changes.log = change_sets(4)
+    fake.changes.cuts = deque([1, 2, 3])
+    fake.changes.ending = cut
+    async with AsyncClient(fake.address, reconnect=QUICK) as client:
+        events = await follow(client.watch(), until=4)
+    assert [event.revision for event in events] == [1, 2, 3, 4]
+
+
+async def test_what_is_no_server_of_ours_is_not_asked_for_ever(fake: FakeServer) -> None:
+    async def refuse(context: Any) -> None:
+        await context.abort(grpc.StatusCode.UNKNOWN, "Received http2 header with status: 500")
+
+    fake.changes.cuts = deque([0])
+    fake.changes.ending = refuse
+    async with AsyncClient(fake.address, reconnect=QUICK) as client, asyncio.timeout(20):
+        with pytest.raises(SmoothCoreError, match="500"):
+            await anext(client.watch())
+
+
 async def test_a_watch_survives_a_restart_of_the_server(fake: FakeServer) -> None:
     fake.changes.log = change_sets(2)
     lost: list[SmoothCoreError] = []
