@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -125,6 +126,8 @@ async def test_workers_share_the_port_and_push_what_the_others_write(shop: Shop)
         await follower.until(revisions[-1])
         assert follower.revisions == revisions
         await follower.cut()
+    logged = [json.loads(line) for line in shop.process.log.read_text().splitlines()]
+    assert {line["worker"] for line in logged} == set(range(WORKERS))
     started = [shop.opened(number) for number in range(WORKERS)]
     assert all(started), "a worker had nothing to do"
     assert sum(started) >= 2 * CONNECTIONS

@@ -55,6 +55,13 @@ def test_secrets_are_hidden_by_their_form(text: str, shown: str) -> None:
     assert "hunter2" not in redact_text(text)
 
 
+def test_each_line_of_a_worker_says_which_it_is(out: io.StringIO) -> None:
+    configure_logging(format="json", stream=out, worker=1)
+    structlog.get_logger("t").info("ours")
+    logging.getLogger("library").warning("theirs")
+    assert [(line["event"], line["worker"]) for line in lines(out)] == [("ours", 1), ("theirs", 1)]
+
+
 def test_secrets_are_hidden_by_their_name_and_inside_of_values(out: io.StringIO) -> None:
     configure_logging(format="json", stream=out)
     structlog.get_logger("t").info(

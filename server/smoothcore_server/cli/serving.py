@@ -79,7 +79,7 @@ def be_worker(
         gateway_listen=gateway_listen,
         insecure_listen=insecure_listen or None,
     )
-    configure_logging(format=settings.log_format, level=settings.log_level)
+    configure_logging(format=settings.log_format, level=settings.log_level, worker=number)
     run(work(settings_of_worker(settings, number)))
 
 

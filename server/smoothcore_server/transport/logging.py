@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal, TextIO, TypeAlias
 
 import structlog
@@ -90,9 +90,16 @@ def _names_a_secret(key: str) -> bool:
 
 
 def configure_logging(
-    *, format: LogFormat = "json", level: str = "INFO", stream: TextIO | None = None
+    *,
+    format: LogFormat = "json",
+    level: str = "INFO",
+    stream: TextIO | None = None,
+    worker: int | None = None,
 ) -> None:
-    """Send all logs of the process to one stream, stderr unless stated."""
+    """Send all logs of the process to one stream, stderr unless stated.
+
+    ``worker`` is in each line of one of several processes, which share that stream.
+    """
     out = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
@@ -100,6 +107,8 @@ def configure_logging(
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if worker is not None:
+        shared.append(partial(_add_worker, worker))
     rendering: list[Processor] = [
         structlog.processors.format_exc_info,
         redact,
@@ -112,6 +121,11 @@ def configure_logging(
         cache_logger_on_first_use=True,
     )
     _configure_libraries(shared, rendering, number, out)
+
+
+def _add_worker(number: int, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event["worker"] = number
+    return event
 
 
 def _configure_libraries(
