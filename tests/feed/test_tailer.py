@@ -191,6 +191,22 @@ async def test_a_hole_in_the_log_stops_the_feed_of_that_organization_only(
         await feed.stop()
 
 
+async def test_a_hole_in_the_log_of_another_keeps_nobody_from_watching_a_new_organization(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = Feed(database.store, poll_s=60)
+    await feed.start()
+    database.store.on_commit = lambda _new: None  # As commits of another process.
+    try:
+        with_a_hole(monkeypatch, "default", missing=2)
+        for _ in range(3):
+            await write(database)
+        await database.create_organization("other", "")
+        assert (await feed.ring("other")).head == 0
+    finally:
+        await feed.stop()
+
+
 async def test_a_log_that_cannot_be_read_stops_the_feed_of_that_organization_only(
     database: Database,
 ) -> None:

@@ -83,7 +83,11 @@ class Feed:
     async def ring(self, organization: str) -> Ring:
         """The ring of an organization. Raises PermissionDeniedError while it is suspended."""
         if organization not in self._rings:
-            await self._discover()
+            try:
+                await self._discover()
+            except Exception:
+                if organization not in self._rings:
+                    raise  # Else it is another organization whose log cannot be read.
         ring = self._rings.get(organization)
         if ring is None:
             raise suspended()  # It has an authenticated caller, so it is there.
