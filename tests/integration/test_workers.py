@@ -387,6 +387,16 @@ async def test_a_worker_that_keeps_dying_is_started_less_and_less_often(
     assert {line["worker"] for line in lines} == {7}
 
 
+async def test_a_worker_that_is_stopped_before_it_is_started_again_has_not_failed() -> None:
+    worker = WorkerProcess(0, [sys.executable, "-c", "print('ready'); exit(9)"])
+    await worker.start()
+    keeping = asyncio.create_task(worker.keep())
+    await eventually(lambda: worker.exit_code == 9)
+    worker.stop()
+    await keeping
+    assert worker.exit_code == 0
+
+
 async def test_a_worker_that_is_stopped_before_it_listens_for_signals_has_not_failed() -> None:
     worker = WorkerProcess(0, [sys.executable, "-c", "import time; time.sleep(60)"])
     starting = asyncio.create_task(worker.start())

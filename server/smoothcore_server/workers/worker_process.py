@@ -31,7 +31,7 @@ class WorkerProcess:
         self.metrics = ""
         """Address of its metrics; empty without."""
         self.exit_code = 0
-        """Of the process that ended last."""
+        """Of the process that ended last; 0 where none was left to stop."""
         self._command = command
         self._process: Process | None = None
         self._stopping = asyncio.Event()
@@ -72,6 +72,7 @@ class WorkerProcess:
             )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), retry_s)
+                self.exit_code = 0  # Its death was told; nothing was left to stop.
                 return
             retry_s = min(2 * retry_s, LAST_RETRY_S)
             with contextlib.suppress(WorkerError):
