@@ -166,6 +166,40 @@ async def test_half_an_address_is_refused(smooth: Smooth, server: str, said: lis
     assert (done.code, done.err.splitlines()) == (2, said)
 
 
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        ("login --email ann@example.com", "next:  add --password-file FILE"),
+        ("users set-password ann", "next:  add --password-file FILE"),
+        ("users set-password ann --own", "next:  run it in a terminal"),
+        ("login", "next:  add --email E-MAIL, or --key SECRET"),
+    ],
+)
+async def test_where_nobody_can_be_asked_that_is_said(
+    fake: FakeServer, tmp_path: Path, command: str, instead: str
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "smoothcore_client.cli", *command.split()),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        # The terminal of whoever runs the tests is none of this command.
+        start_new_session=True,
+        env={
+            **os.environ,
+            "SMOOTH_SERVER": fake.address,
+            "SMOOTH_API_KEY": "",
+            "SMOOTH_CONFIG": str(tmp_path / "login.json"),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
+    )
+    _, err = await process.communicate()
+    first, second = err.decode().splitlines()
+    assert (process.returncode, first) == (2, "error: there is nobody to ask")
+    assert second.startswith(instead)
+
+
 async def test_an_empty_program_is_named(smooth: Smooth, tmp_path: Path) -> None:
     program = tmp_path / "op10.nc"
     program.touch()

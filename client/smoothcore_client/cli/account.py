@@ -13,6 +13,7 @@ import typer
 from smoothcore.v1.auth_service_pb2 import WhoAmIResponse
 from smoothcore_client._errors import Unavailable
 from smoothcore_client.cli import wording
+from smoothcore_client.cli.asking import ask_secret, refuse_nobody
 from smoothcore_client.cli.config import (
     Login,
     StoredSession,
@@ -51,12 +52,13 @@ def login(
     settings: Settings = ctx.obj
     known = settings.login()
     if not (email or known.key or known.cert):
+        refuse_nobody("add --email E-MAIL, or --key SECRET")
         email = typer.prompt("E-mail (empty to log in with an API key)", default="")
     if email:
         password = _password(password_file)
         who = asyncio.run(_begin_session(known, settings, (organization, email, password)))
     else:
-        key = known.key or ("" if known.cert else typer.prompt("API key", hide_input=True))
+        key = known.key or ("" if known.cert else ask_secret("API key", instead="add --key SECRET"))
         who = asyncio.run(_check_key(dataclasses.replace(known, key=key, session=None), settings))
     if settings.json:
         Output(json=True).object(who)
@@ -69,7 +71,7 @@ def login(
 
 def _password(file: Path | None) -> str:
     if file is None:
-        return str(typer.prompt("Password", hide_input=True))
+        return ask_secret("Password")
     text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     return text.removesuffix("\n").removesuffix("\r")
 

@@ -21,6 +21,7 @@ from smoothcore_client._enums import enum_word
 from smoothcore_client._errors import SmoothCoreError
 from smoothcore_client._names import entry_name, last_id, machine_name, tool_name, tool_type_name
 from smoothcore_client.cli import wording
+from smoothcore_client.cli.asking import NOBODY
 from smoothcore_client.cli.machines import MachineArgument
 from smoothcore_client.cli.output import Cell, Output, Styled, note
 from smoothcore_client.cli.session import CommandError, Session, run
@@ -254,5 +255,5 @@ def _print_binding(out: Output, binding: Binding) -> None:
 
 def _confirm(question: str, out: Output) -> None:
     if out.json or not sys.stdin.isatty():
-        raise CommandError("there is nobody to ask", "add --yes to go on without a question")
+        raise CommandError(NOBODY, "add --yes to go on without a question")
     typer.confirm(question, abort=True)

@@ -19,6 +19,7 @@ from smoothcore.v1.identity_service_pb2 import (
 from smoothcore.v1.user_pb2 import User
 from smoothcore_client._names import last_id, machine_name, role_name, user_name
 from smoothcore_client.cli import wording
+from smoothcore_client.cli.asking import ask_secret
 from smoothcore_client.cli.output import Cell, Styled, note
 from smoothcore_client.cli.session import CommandError, Session, run
 
@@ -173,7 +174,7 @@ def set_password(
 
     Exit codes: 0 set; 2 error.
     """
-    stated = typer.prompt("Current password", hide_input=True, err=True) if current else ""
+    stated = ask_secret("Current password", instead="run it in a terminal") if current else ""
     password = _password(password_file)
 
     async def work(session: Session, name: str) -> None:
@@ -209,7 +210,7 @@ def _state(user: User) -> Cell:
 def _password(file: typer.FileText | None) -> str:
     """The first line of a file; asked for twice without one."""
     if file is None:
-        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+        return ask_secret("Password", twice=True)
     return file.readline().rstrip("\r\n")
 
 
