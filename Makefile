@@ -21,7 +21,7 @@ help: ## Show this.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 # What serving needs. The lock pins every version with its hash.
-$(VENV)/.runtime: requirements.lock
+$(VENV)/.runtime: requirements.lock pyproject.toml
 	@echo "Installing into $(VENV), which takes about a minute the first time."
 	@test -d $(VENV) || $(PY) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock

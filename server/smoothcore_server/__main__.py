@@ -5,6 +5,7 @@ import gc
 # Imports leave no garbage. Looking for it, now and at the end, took a third of a short command.
 gc.disable()
 
+import smoothcore_commands  # noqa: E402, F401 - before gRPC
 from smoothcore_server.cli.app import main  # noqa: E402
 
 gc.freeze()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from cryptography import x509
 
 from tests.support.smooth import ServerProcess
 
+GRPC_LINE = r"^[IWE]\d{4} "
+"""Of gRPC's core: I1127 00:58:43.170607 1612 ssl_transport_security.cc:2563] ..."""
 TABLE = "T1 P1 Z+50.8 D+6.35 ;1/4 flat endmill\n"
 
 
@@ -151,3 +154,22 @@ def test_a_name_that_is_none_is_refused(tmp_path: Path, gateway: str) -> None:
     assert made.returncode == 2
     assert "no name for a gateway" in made.stderr
     assert not (tmp_path / "certs").exists()
+
+
+def test_a_handshake_that_fails_writes_no_lines_of_grpc_itself(tmp_path: Path) -> None:
+    made = certs_dev(str(tmp_path / "certs"))
+    tls = dict(words[1].split("=", 1) for words in commands(made.stdout, "export "))
+    program = str(Path(sys.executable).parent / "smooth")
+    environment = {**os.environ, "SMOOTH_CONFIG": str(tmp_path / "none.json")}
+    for settings, option in ((tls, "--tls"), (tls, "--insecure"), ({}, "--tls")):
+        server = ServerProcess(tmp_path / f"data{option}{len(settings)}", environment=settings)
+        try:
+            asked = [program, "--server", server.address, "--key", "sk_x", option, "whoami"]
+            done = subprocess.run(
+                asked, env=environment, capture_output=True, text=True, check=False, timeout=60
+            )
+        finally:
+            server.stop()
+        assert done.returncode == 2
+        assert not re.search(GRPC_LINE, done.stderr, re.MULTILINE)
+        assert all(line.startswith("{") for line in server.log.read_text().splitlines())

@@ -371,6 +371,8 @@ async def test_ways_to_begin_a_watch_exclude_each_other(shop: Shop) -> None:
     done = await shop.run("watch", "--snapshot", "--since", "2h")
     assert done.code == 2
     assert "exclude each other" in done.err
+    done = await shop.run("watch", "--from-token", "")
+    assert (done.code, "--from-token is empty" in done.err) == (2, True)
     done = await shop.run("watch", "--since", "soon")
     assert done.code == 2
     assert "14:03" in done.err

@@ -73,8 +73,8 @@ def test_the_wheel_has_the_commands_the_licence_and_the_readme(built: Built) -> 
     files = files_of(built.wheel)
     info = f"smooth_core-{PROJECT['version']}.dist-info"
     commands = files[f"{info}/entry_points.txt"].decode()
-    assert "smooth = smoothcore_client.cli:main" in commands
-    assert "smoothd = smoothcore_client.smoothd:main" in commands
+    assert "smooth = smoothcore_commands.smooth:main" in commands
+    assert "smoothd = smoothcore_commands.smoothd:main" in commands
     assert f"{info}/licenses/LICENSE" in files
     about = metadata(built.wheel)
     assert about["License-Expression"] == "Apache-2.0"

@@ -19,9 +19,9 @@ from smoothcore.v1.change_set_pb2 import Change, ChangeSet
 from smoothcore.v1.machine_pb2 import Machine
 from smoothcore.v1.machine_service_pb2 import PUSH_MODE_MERGE, PUSH_MODE_SNAPSHOT
 from smoothcore.v1.tool_table_entry_pb2 import ToolTableEntry
-from smoothcore_client import smoothd
 from smoothcore_client.cli.config import Login, load_login, save_login
 from smoothcore_client.cli.session import PIPE_CLOSED, Settings
+from smoothcore_commands import smoothd
 from tests.unit.test_client_fakes import FakeServer, error_info, fake, rich_status
 
 __all__ = ["fake"]

@@ -61,8 +61,9 @@ def watch(
     machine: MachineOption = "",
     types: TypesOption = None,
     from_token: Annotated[
-        str, typer.Option("--from-token", metavar="TOKEN", help="Go on behind this position.")
-    ] = "",
+        str | None,
+        typer.Option("--from-token", metavar="TOKEN", help="Go on behind this position."),
+    ] = None,
     since: SinceOption = None,
     snapshot: Annotated[
         bool, typer.Option("--snapshot", help="Begin with all that there is.")
@@ -84,7 +85,10 @@ def watch(
 
     Exit codes: 130 interrupted; 2 error.
     """
-    if sum((bool(from_token), since is not None, snapshot)) > 1:
+    if from_token == "":
+        # A script whose variable is empty would miss what it means to go on with.
+        raise CommandError("--from-token is empty; leave it out to begin with what comes now")
+    if sum((from_token is not None, since is not None, snapshot)) > 1:
         raise CommandError("--from-token, --since and --snapshot exclude each other")
 
     async def work(session: Session) -> None:
@@ -92,7 +96,7 @@ def watch(
             session,
             types=types or (),
             parent=machine,
-            start=Start(from_token, since, snapshot),
+            start=Start(from_token or "", since, snapshot),
             print_token=print_token,
             latency=latency,
         )

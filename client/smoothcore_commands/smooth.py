@@ -1,0 +1,5 @@
+"""The console script ``smooth``."""
+
+from smoothcore_client.cli import main
+
+__all__ = ["main"]
