@@ -17,6 +17,7 @@ from tests.packaging.distributions import ROOT, Built
 PACKAGES = {
     "smoothcore": "generated",
     "smoothcore_client": "client",
+    "smoothcore_commands": "client",
     "smoothcore_server": "server",
     "smoothcore_migrations": "migrations",
 }
