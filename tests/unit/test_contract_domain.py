@@ -6,8 +6,10 @@ import enum
 import importlib
 import pkgutil
 import re
+from typing import Any
 
 import grpc
+import pytest
 from google.api import field_behavior_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
@@ -21,11 +23,13 @@ from smoothcore.v1 import (
     role_pb2,
     tool_pb2,
     tool_set_pb2,
+    tool_table_entry_pb2,
     tool_type_pb2,
     user_pb2,
 )
 from smoothcore_server.api.messages import (
     change_set,
+    geometry,
     machine,
     role,
     tool,
@@ -34,9 +38,10 @@ from smoothcore_server.api.messages import (
     tool_type,
     user,
 )
-from smoothcore_server.api.messages.values import EnumMap
+from smoothcore_server.api.messages.values import EnumMap, length_message
 from smoothcore_server.domain.change import READ_PERMISSION, ResourceType
 from smoothcore_server.domain.errors import ErrorReason, SmoothCoreError
+from smoothcore_server.domain.length import Length, LengthUnit
 from smoothcore_server.domain.principal import PERMISSIONS
 from tests.unit.test_contract_descriptors import comment_of
 
@@ -144,3 +149,24 @@ def test_every_type_of_resource_has_a_read_permission_and_a_message() -> None:
     assert set(change_set._TYPE_URL) == set(ResourceType)
     for url in change_set._TYPE_URL.values():
         descriptor_pool.Default().FindMessageTypeByName(url.removeprefix("type.googleapis.com/"))
+
+
+@pytest.mark.parametrize(
+    ("message", "read"),
+    [
+        (tool_pb2.ToolGeometry, geometry.geometry_from),
+        (tool_table_entry_pb2.Registers, tool_table.registers_from),
+    ],
+)
+def test_each_size_and_register_is_read_from_its_own_field(message: Any, read: Any) -> None:
+    stated = {
+        field.name: Length.of(number, LengthUnit.INCH) if field.message_type else number
+        for number, field in enumerate(message.DESCRIPTOR.fields, 1)
+        if not field.is_repeated
+    }
+    for name, value in stated.items():
+        is_length = isinstance(value, Length)
+        found = read(message(**{name: length_message(value) if is_length else value}))
+        assert {each: getattr(found, each) for each in stated} == dict.fromkeys(stated) | {
+            name: value
+        }
